@@ -1,0 +1,63 @@
+"""The `mien` command: one line a command, one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from mien import __version__
+from mien.errors import MienError
+
+# Typer carries its own copy of click in newer releases and depends on it in older ones.
+_UsageProblem = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="mien",
+    help="Facial expressions: read, trained, explained and mapped.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mien {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    debug: bool = typer.Option(False, "--debug", help="Show a traceback instead of one line."),
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Facial expressions: read, trained, explained and mapped."""
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    print(f"mien: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+def main() -> None:
+    """Entry point: one line on standard error; exit code 2 for bad input, 1 for a failure."""
+    debug = "--debug" in sys.argv
+    try:
+        code = app(standalone_mode=False)
+    except MienError as error:
+        if debug:
+            raise
+        _stop(str(error), error.exit_code)
+    except _UsageProblem as error:
+        _stop(error.format_message() + "; see --help", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        print("mien: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,51 @@
+"""Every error that a person can cause or meet. Each message is one line: the value, what was expected, what to do."""
+
+from __future__ import annotations
+
+
+class MienError(Exception):
+    """Root of the tree. `exit_code` is what the command line answers with: 2 bad input, 1 failure."""
+
+    exit_code = 2
+
+
+class DataError(MienError):
+    """A dataset that is absent, malformed, or not what was asked for."""
+
+
+class ImageError(MienError):
+    """A picture that cannot be read."""
+
+
+class ModelError(MienError):
+    """An unknown network, or weights that do not fit it."""
+
+
+class RecipeError(MienError):
+    """A recipe that does not parse or validate."""
+
+
+class CheckpointError(MienError):
+    """A checkpoint or run folder that is missing, corrupt or of another run."""
+
+
+class MissingDependency(MienError):
+    """An optional package that the command needs; the message names the extra to install."""
+
+
+class FetchError(MienError):
+    """A file that could not be brought, or whose checksum is wrong."""
+
+    exit_code = 1
+
+
+class TrainingDiverged(MienError):
+    """A loss that is no longer finite; the message names the last good checkpoint."""
+
+    exit_code = 1
+
+
+class StorageError(MienError):
+    """A write that failed: full disk, read-only folder."""
+
+    exit_code = 1

@@ -1,0 +1,56 @@
+"""The emotion order of the whole project, and the names other conventions use for it.
+
+Source: FER-2013 (Goodfellow et al. 2013) for the order, FER+ (Barsoum et al. 2016) for the votes.
+"""
+
+from __future__ import annotations
+
+from mien.errors import DataError
+
+EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""The seven classes; a label is an index into this tuple everywhere."""
+
+SIX: tuple[str, ...] = EMOTIONS[:6]
+"""The six basic emotions: the seven without neutral."""
+
+SPLITS: tuple[str, ...] = ("training", "public", "private")
+"""FER-2013's three splits; `FaceBatch.splits` holds indices into this tuple."""
+
+USAGES: dict[str, str] = {"Training": "training", "PublicTest": "public", "PrivateTest": "private"}
+"""FER-2013's own names of its splits, as its CSV's usage column writes them."""
+
+FERPLUS_CHOICES: tuple[str, ...] = (
+    "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown",
+    "not a face",
+)  # fmt: skip
+"""What FER+'s ten raters could choose, in the order of its vote columns."""
+
+SYNONYMS: dict[str, str] = {
+    "anger": "angry",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "afraid": "fear",
+    "happiness": "happy",
+    "joy": "happy",
+    "sadness": "sad",
+    "surprised": "surprise",
+}
+"""Other datasets' names of the seven emotions."""
+
+
+def emotion_index(name: str) -> int:
+    """Index into `EMOTIONS` of an emotion's name in any known convention, in upper or lower case.
+
+    Raises: DataError when the name is none of them.
+    """
+    key = name.strip().lower()
+    key = SYNONYMS.get(key, key)
+    if key not in EMOTIONS:
+        raise DataError(f"unknown emotion {name!r}: expected one of {', '.join(EMOTIONS)}")
+    return EMOTIONS.index(key)
+
+
+def ferplus_columns() -> list[int]:
+    """For each of `EMOTIONS`, the index of its column in FER+'s ten votes."""
+    names = [SYNONYMS.get(choice, choice) for choice in FERPLUS_CHOICES]
+    return [names.index(emotion) for emotion in EMOTIONS]
