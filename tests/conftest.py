@@ -1,0 +1,18 @@
+"""Fixtures that many tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The development data: `MIEN_DATA`, else `../shared/data` beside the checkout; skips where there is none."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("MIEN_DATA") or beside)
+    if not (folder / "fer2013").is_dir():
+        pytest.skip(f"no FER-2013 data at {folder}: set MIEN_DATA")
+    return folder
