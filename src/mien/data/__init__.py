@@ -1,0 +1,80 @@
+"""Datasets of faces: `read` finds the format by the content, `write` is its inverse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from mien.data.formats import BadRows, Format, Reading
+from mien.data.parquet import PARQUET
+from mien.errors import DataError
+from mien.faces import FaceBatch
+from mien.labels import SPLITS
+
+__all__ = ["FORMATS", "detect", "read", "write"]
+
+FORMATS: dict[str, Format] = {known.name: known for known in (PARQUET,)}
+"""Every format by name, in the order in which they are tried."""
+
+
+def _supported() -> str:
+    return "; ".join(f"{known.name} ({known.description})" for known in FORMATS.values())
+
+
+def detect(path: Path | str) -> tuple[Format, Path]:
+    """The format of a file or folder by its content, and where it lies: a folder may hold one such file.
+
+    Raises: DataError when there is nothing at the path, or nothing that a format recognises.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"no such file or folder: {path}")
+    for known in FORMATS.values():
+        if known.recognises(path):
+            return known, path
+    if path.is_dir():
+        inside = [
+            (known, file)
+            for file in sorted(path.iterdir())
+            if file.is_file()
+            for known in FORMATS.values()
+            if known.recognises(file)
+        ]
+        if len(inside) == 1:
+            return inside[0]
+        if inside:
+            names = ", ".join(file.name for _, file in inside)
+            raise DataError(f"{path} holds several datasets ({names}): name one of them")
+    elif not path.stat().st_size:
+        raise DataError(f"{path} is empty: expected {_supported()}")
+    raise DataError(f"{path} is in no known format: expected {_supported()}")
+
+
+def read(path: Path | str, *, skip_bad: bool = False, assume_split: str | None = None) -> FaceBatch:
+    """Reads a dataset in any of `FORMATS`, found by its content.
+
+    skip_bad: leave out rows that are wrong and name them in `FaceBatch.skipped`, rather than stop.
+    assume_split: one of `SPLITS`, for faces whose source does not tell theirs.
+    Raises: DataError when there is no readable dataset at the path or no face in it, and, unless
+    `skip_bad`, at the first bad row; MissingDependency when the format needs a package that is absent.
+    """
+    if assume_split is not None and assume_split not in SPLITS:
+        raise DataError(f"unknown split {assume_split!r}: expected one of {', '.join(SPLITS)}")
+    known, where = detect(path)
+    bad = BadRows(skip=skip_bad)
+    assumed = None if assume_split is None else SPLITS.index(assume_split)
+    batch = known.read(where, Reading(bad, assumed))
+    if not len(batch):
+        first = f"{len(bad.lines)} bad rows, the first: {bad.lines[0]}" if bad.lines else "it has no rows"
+        raise DataError(f"no face could be read from {where}: {first}")
+    return replace(batch, source=str(where), skipped=tuple(bad.lines))
+
+
+def write(batch: FaceBatch, path: Path | str, format: str) -> None:
+    """Writes a dataset in one of `FORMATS`, whole or not at all.
+
+    Raises: DataError when the format is unknown or cannot hold the batch; StorageError when writing fails.
+    """
+    if format not in FORMATS:
+        raise DataError(f"unknown format {format!r}: expected one of {', '.join(FORMATS)}")
+    FORMATS[format].write(batch, Path(path))
