@@ -1,0 +1,203 @@
+"""A network's evaluation on a dataset: every figure with and without copied faces, and beside people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import DataError, ModelError
+from mien.evaluation import calibration, humans, metrics
+from mien.evaluation.protocols import Classifier, Progress, Scores, find
+from mien.faces import FaceBatch
+from mien.labels import EMOTIONS
+
+_CONTRACT = (
+    "n", "accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "per_class", "confusion", "ece",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figures:
+    """What is measured on one set of faces.
+
+    confusion: (C, C) rows truth. ece: of the probabilities as the network gives them.
+    calibration: None where there are too few faces for two halves; else what `cross_fitted_ece` gives, with
+    `temperature`, the network's own. humans: None where no votes are known.
+    """
+
+    n: int
+    accuracy: float
+    accuracy_ci95: tuple[float, float]
+    balanced_accuracy: float
+    macro_f1: float
+    per_class: dict[str, metrics.ClassFigures]
+    confusion: NDArray[np.int64]
+    ece: float
+    nll: float
+    brier: float
+    reliability: metrics.Reliability
+    calibration: dict[str, Any] | None
+    humans: dict[str, Any] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures in the order of the contract, the others behind them."""
+        return {
+            "n": self.n,
+            "accuracy": self.accuracy,
+            "accuracy_ci95": list(self.accuracy_ci95),
+            "balanced_accuracy": self.balanced_accuracy,
+            "macro_f1": self.macro_f1,
+            "per_class": {name: figures.to_dict() for name, figures in self.per_class.items()},
+            "confusion": self.confusion.tolist(),
+            "ece": self.ece,
+            "nll": self.nll,
+            "brier": self.brier,
+            "reliability": self.reliability.to_dict(),
+            "calibration": self.calibration,
+            "humans": self.humans,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """A network on one split of one dataset.
+
+    figures: over all faces. without_copies: over those that are no copy of a training face; None where copies
+    were not looked for, or nothing else is left. copies: how many there are; None where not looked for.
+    left_out: faces of emotions that the network does not know.
+    """
+
+    model: str
+    dataset: str
+    split: str
+    protocol: str
+    labels: tuple[str, ...]
+    figures: Figures
+    without_copies: Figures | None
+    copies: int | None
+    left_out: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that `mien evaluate --json` prints, the contract's keys first."""
+        figures = self.figures.to_dict()
+        kept = self.without_copies
+        return {
+            "model": self.model,
+            "dataset": self.dataset,
+            "split": self.split,
+            "protocol": self.protocol,
+            **{key: figures.pop(key) for key in _CONTRACT},
+            "labels": list(self.labels),
+            **figures,
+            "left_out": self.left_out,
+            "without_copies": None if kept is None else {"copies": self.copies, **kept.to_dict()},
+        }
+
+
+def evaluate(
+    classify: Classifier,
+    faces: FaceBatch,
+    *,
+    model: str,
+    dataset: str,
+    split: str,
+    protocol: str = "single",
+    labels: Sequence[str] = EMOTIONS,
+    copies: NDArray[np.bool_] | None = None,
+    temperature: float | None = None,
+    seed: int = 0,
+    progress: Progress = lambda done, of: None,
+) -> Evaluation:
+    """Shows every face to a network by a protocol and measures its answers.
+
+    classify: images (N, H, W) uint8 → (probabilities, logits), each (N, C) in the order of `labels`.
+    copies: (N,) bool, the faces that are copies of training faces; None where that was not looked for.
+    temperature: the network's own, recorded only. seed: of the two halves for the cross-fitted calibration.
+    Faces of emotions that the network does not know are left out and counted.
+    Raises: DataError for an unknown protocol or when no face is left; ModelError when a label is no emotion
+    or the scores do not fit the faces.
+    """
+    chosen = find(protocol)
+    foreign = [name for name in labels if name not in EMOTIONS]
+    if foreign:
+        raise ModelError(f"{model} answers {', '.join(foreign)}: expected some of {', '.join(EMOTIONS)}")
+    known = np.isin(faces.labels, [EMOTIONS.index(name) for name in labels])
+    if not known.any():
+        raise DataError(f"no face of {', '.join(labels)} in {dataset} ({split})")
+    left_out = int((~known).sum())
+    if left_out:
+        faces, copies = faces.select(known), None if copies is None else copies[known]
+    scores = chosen.run(classify, faces, progress)
+    if scores.probabilities.shape != (len(faces), len(labels)):
+        raise ModelError(
+            f"{model} gave scores {scores.probabilities.shape}: expected {(len(faces), len(labels))}"
+        )
+    truth = np.array([labels.index(EMOTIONS[label]) for label in faces.labels])
+    measure = partial(
+        _measure, scores, truth, faces.votes, labels=tuple(labels), temperature=temperature, seed=seed
+    )
+    everyone = np.ones(len(faces), bool)
+    original = None if copies is None else ~copies
+    return Evaluation(
+        model=model,
+        dataset=dataset,
+        split=split,
+        protocol=chosen.name,
+        labels=tuple(labels),
+        figures=measure(keep=everyone),
+        without_copies=(measure(keep=original) if original is not None and original.any() else None),
+        copies=None if copies is None else int(copies.sum()),
+        left_out=left_out,
+    )
+
+
+def _measure(
+    scores: Scores,
+    truth: NDArray[np.int64],
+    votes: humans.Votes,
+    *,
+    keep: NDArray[np.bool_],
+    labels: tuple[str, ...],
+    temperature: float | None,
+    seed: int,
+) -> Figures:
+    p, y = scores.probabilities[keep], truth[keep]
+    table = metrics.confusion(y, p.argmax(axis=1), len(labels))
+    diagram = metrics.reliability(p, y)
+    return Figures(
+        n=len(y),
+        accuracy=metrics.accuracy(table),
+        accuracy_ci95=metrics.wilson(int(np.trace(table)), len(y)),
+        balanced_accuracy=metrics.balanced_accuracy(table),
+        macro_f1=metrics.macro_f1(table),
+        per_class=dict(zip(labels, metrics.per_class(table), strict=True)),
+        confusion=table,
+        ece=diagram.ece,
+        nll=metrics.negative_log_likelihood(p, y),
+        brier=metrics.brier(p, y),
+        reliability=diagram,
+        calibration=_calibration(scores, truth, keep, temperature, seed),
+        humans=humans.agreement(votes[keep], y, p, labels),
+    )
+
+
+def _calibration(
+    scores: Scores, truth: NDArray[np.int64], keep: NDArray[np.bool_], temperature: float | None, seed: int
+) -> dict[str, Any] | None:
+    first = calibration.halves(truth, seed)
+    if not (keep & first).any() or not (keep & ~first).any():
+        return None
+    fitted = calibration.cross_fitted_ece(scores.logits, truth, seed, keep)
+    return {
+        "temperature": temperature,
+        "ece_uncalibrated": fitted["ece_uncalibrated"],
+        "ece_cross_fitted": fitted["ece"],
+        "ece_halves": fitted["ece_halves"],
+        "temperatures": fitted["temperatures"],
+        "seed": fitted["seed"],
+    }
