@@ -9,6 +9,9 @@ from typing import NoReturn
 import typer
 
 from mien import __version__
+from mien.cli.fetch import fetch
+from mien.cli.predict import predict
+from mien.cli.train import train
 from mien.errors import MienError
 
 # Typer carries its own copy of click in newer releases and depends on it in older ones.
@@ -20,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -36,6 +40,11 @@ def root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
 ) -> None:
     """Facial expressions: read, trained, explained and mapped."""
+
+
+app.command()(predict)
+app.command()(fetch)
+app.command()(train)
 
 
 def _stop(message: str, code: int) -> NoReturn:

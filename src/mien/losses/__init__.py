@@ -1,0 +1,5 @@
+"""Losses: functions with their equation."""
+
+from mien.losses.classification import cross_entropy, distillation
+
+__all__ = ["cross_entropy", "distillation"]

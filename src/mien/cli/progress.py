@@ -1,0 +1,42 @@
+"""Progress on standard error: silent where that is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from mien.training.loop import Report, State
+
+
+@contextmanager
+def training_progress(epochs: int) -> Iterator[tuple[Report, Callable[[str], None]]]:
+    """A bar over all steps with loss, accuracy, images/s and time left; and a way to say one line beside it."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"epoch 1/{epochs}", figures="", total=None)
+
+        def report(state: State, steps: int, figures: dict[str, float]) -> None:
+            text = "  ".join(
+                [
+                    f"loss {figures['loss']:.4f}",
+                    *([f"accuracy {figures['accuracy']:.4f}"] if "accuracy" in figures else []),
+                    f"{figures['images_per_s']:.0f} images/s",
+                ]
+            )
+            done = state.epoch * steps + state.step_in_epoch
+            bar.update(
+                task, completed=done, total=epochs * steps, description=f"epoch {state.epoch + 1}/{epochs}", figures=text
+            )
+
+        yield report, lambda line: console.print(line, style="dim", highlight=False)

@@ -1,0 +1,62 @@
+"""`mien train`: a recipe becomes a run."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien.cli.extras import require
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe (see mien recipes) or path to a TOML file.")],
+    data: Annotated[Path, typer.Option(help="Dataset in any format that mien data reads.")],
+    out: Annotated[Path, typer.Option(help="Run folder to write.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, such as train.epochs=3; may be repeated.")
+    ] = None,
+    budget: Annotated[str, typer.Option(help="smoke, cpu or full: the recipe's own changes for it.")] = "full",
+    start: Annotated[
+        str | None, typer.Option("--from", help="Start from a shipped network's weights or an earlier run's.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Go on where the run in --out was stopped.")] = False,
+    skip_bad: Annotated[bool, typer.Option(help="Leave out rows that are wrong instead of stopping.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the run's ledger entry as JSON.")] = False,
+) -> None:
+    """Train a network by a recipe.
+
+    Example: mien train c/final --data fer2013.csv --out runs/final
+    """
+    require("train")
+    from mien.cli.progress import training_progress
+    from mien.training.recipe import load
+    from mien.training.run import Order
+    from mien.training.run import train as run_training
+
+    order = Order(
+        recipe=load(recipe, overrides=overrides or (), budget=budget),
+        data=data,
+        run=out,
+        budget=budget,
+        resume=resume,
+        start=start,
+        skip_bad=skip_bad,
+        command=shlex.join(["mien", *sys.argv[1:]]),
+    )
+    with training_progress(order.recipe.train.epochs) as (report, note):
+        entry = run_training(order, report=report, note=note)
+    if json_output:
+        import json
+
+        typer.echo(json.dumps(entry))
+        return
+    split, figures = next(iter(entry["figures"].items()))
+    low, high = figures["accuracy_ci95"]
+    typer.echo(
+        f"accuracy on {split}: {figures['accuracy']:.4f} (95 % interval {low:.4f}…{high:.4f}) "
+        f"in epoch {entry['budget']['best_epoch']} of {entry['budget']['epochs']}; report: {out / 'report.html'}"
+    )

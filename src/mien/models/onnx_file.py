@@ -1,0 +1,124 @@
+"""Networks to and from one ONNX file: what ships, and what training starts from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mien.errors import ModelError
+from mien.models.network import Network
+from mien.models.registry import architecture
+from mien.storage import atomic
+
+METADATA_KEY = "mien"
+_OUTPUTS = ("probabilities", "logits", "embedding", "maps")
+
+
+class _Exported(nn.Module):
+    """The network as the file holds it: raw pixels in, named outputs out."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.network(pixels)
+        return (torch.softmax(outputs.logits / self.network.temperature, dim=1), *outputs)
+
+
+def export(network: Network, path: Path, *, name: str, unsure_below: float) -> None:
+    """Writes the network as one ONNX file by the contract in ARCHITECTURE.md; initialisers keep their names.
+
+    unsure_below: a prediction whose largest calibrated probability is lower is unsure.
+    """
+    import onnx
+
+    size = network.input_size
+    was_training = network.training
+    network.eval()
+    exported = _Exported(network).to("cpu", memory_format=torch.contiguous_format)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            exported,
+            (torch.zeros(2, 1, size, size),),
+            input_names=["pixels"],
+            output_names=list(_OUTPUTS),
+            dynamic_shapes={"pixels": {0: torch.export.Dim("faces")}},
+            dynamo=True,
+            optimize=False,
+            verbose=False,
+        )
+    network.train(was_training)
+    model = program.model_proto
+    _strip_prefix(model.graph, "network.")
+    metadata = {
+        "name": name,
+        "architecture": network.architecture,
+        "options": network.options,
+        "labels": list(network.labels),
+        "input_size": size,
+        "unsure_below": unsure_below,
+        "temperature": float(network.temperature),
+    }
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(metadata)})
+    onnx.checker.check_model(model)
+    with atomic(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+
+
+def _strip_prefix(graph: Any, prefix: str) -> None:
+    """Takes the wrapper's name off the initialisers, so that they are named as in the network itself."""
+    for initialiser in graph.initializer:
+        initialiser.name = initialiser.name.removeprefix(prefix)
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            node.input[position] = name.removeprefix(prefix)
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The metadata and the state dictionary of an exported network.
+
+    Raises: ModelError when the file is missing, corrupt, or was not exported by mien.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path)
+    except FileNotFoundError as error:
+        raise ModelError(f"no network at {path}: expected an .onnx file") from error
+    except (DecodeError, OSError) as error:
+        raise ModelError(f"{path} is no ONNX file, or a truncated one ({error})") from error
+    properties = {prop.key: prop.value for prop in model.metadata_props}
+    if METADATA_KEY not in properties:
+        raise ModelError(f"{path} was not exported by mien: it lacks the metadata {METADATA_KEY!r}")
+    state = {
+        initialiser.name: torch.from_numpy(np.array(onnx.numpy_helper.to_array(initialiser)))
+        for initialiser in model.graph.initializer
+    }
+    return json.loads(properties[METADATA_KEY]), state
+
+
+def restore(path: Path) -> Network:
+    """The torch network of an exported file, with its weights, normalisation and temperature.
+
+    Raises: ModelError as `read` does, or when the weights do not fit the architecture they name.
+    """
+    metadata, weights = read(path)
+    network = architecture(metadata["architecture"]).build(metadata["options"], metadata["labels"])
+    state = network.state_dict()
+    for name, value in state.items():
+        if name in weights and weights[name].shape == value.shape:
+            value.copy_(weights[name])
+        elif not name.endswith("num_batches_tracked"):
+            raise ModelError(f"{path} lacks {name} of shape {tuple(value.shape)} for {metadata['architecture']}")
+    return network.eval()

@@ -1,0 +1,102 @@
+"""Networks by their registered name: the name in a recipe, on the command line and in the exported file."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mien.errors import ModelError
+from mien.labels import EMOTIONS
+from mien.models.network import Network
+
+NetworkClass = TypeVar("NetworkClass", bound=type[Network])
+
+
+class Options(BaseModel):
+    """Base of every architecture's options: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A registered network: how to build it, and where it comes from.
+
+    name: the public name. options: its validated settings. source: paper and section.
+    """
+
+    name: str
+    summary: str
+    source: str
+    options: type[Options]
+    network: type[Network]
+
+    def build(self, options: Mapping[str, Any] | None = None, labels: Sequence[str] = EMOTIONS) -> Network:
+        """A fresh network with random weights from torch's current generator.
+
+        Raises: ModelError when an option is unknown or out of range.
+        """
+        try:
+            chosen = self.options(**(options or {}))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            known = ", ".join(self.options.model_fields)
+            raise ModelError(
+                f"{self.name} option {key!r}: {first['msg']}; its options are {known}"
+            ) from error
+        network = self.network(chosen, tuple(labels))
+        network.architecture = self.name
+        return network
+
+    def parameters(self, options: Mapping[str, Any] | None = None, labels: Sequence[str] = EMOTIONS) -> int:
+        """The number of trainable numbers, counted without allocating them."""
+        with torch.device("meta"):
+            return self.build(options, labels).parameter_count()
+
+
+_ARCHITECTURES: dict[str, Architecture] = {}
+
+
+def register(
+    name: str, *, options: type[Options], summary: str, source: str
+) -> Callable[[NetworkClass], NetworkClass]:
+    """Class decorator: makes a `Network` available under `name`."""
+
+    def add(network: NetworkClass) -> NetworkClass:
+        if name in _ARCHITECTURES:
+            raise ValueError(f"two networks are registered as {name!r}")
+        _ARCHITECTURES[name] = Architecture(name, summary, source, options, network)
+        return network
+
+    return add
+
+
+@cache
+def architectures() -> dict[str, Architecture]:
+    """Every registered architecture by name; each module of this package is imported once."""
+    package = importlib.import_module("mien.models")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"mien.models.{module.name}")
+    return dict(sorted(_ARCHITECTURES.items()))
+
+
+def architecture(name: str) -> Architecture:
+    """The architecture of that name.
+
+    Raises: ModelError naming the nearest known names.
+    """
+    known = architectures()
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        raise ModelError(f"unknown network {name!r}: {hint}")
+    return known[name]

@@ -1,0 +1,245 @@
+"""The one training loop. It knows no network, no dataset and no loss: a task brings them."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from mien.errors import CheckpointError, RecipeError, TrainingDiverged
+from mien.storage import write_text
+from mien.training import checkpoint
+from mien.training.optimisers import Progress, optimiser, schedule
+from mien.training.recipe import TrainSection
+from mien.transforms import key, permutation
+
+
+class Task(Protocol):
+    """What the loop asks of a task.
+
+    network: what is trained and saved. size: number of training examples.
+    """
+
+    network: nn.Module
+
+    @property
+    def size(self) -> int: ...
+
+    def to(self, device: torch.device) -> None:
+        """Moves the data to the device."""
+
+    def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean loss over the examples `rows` (B,) and sums over them to report, such as `correct`.
+
+        `network` is the task's own, made ready for the device and precision.
+        """
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Figures on the validation split by name, without the prefix `validation_`."""
+
+
+@dataclass
+class State:
+    """Where a run stands: all that a checkpoint holds besides tensors."""
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    best: float | None = None
+    best_epoch: int = -1
+    seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def lasting(self) -> bool:
+        """Whether there is anything to resume."""
+        return bool(self.epoch or self.step_in_epoch)
+
+
+Report = Callable[[State, int, dict[str, float]], None]
+"""Called after each step with the state, the number of steps in an epoch and running figures."""
+
+
+class Loop:
+    """Trains a task into a run folder, from the start or from where a killed run stopped.
+
+    run: folder of `checkpoints/last.safetensors`, `best.safetensors` and `metrics.jsonl`.
+    fingerprint: identifies the recipe, so that a run is only resumed by its own.
+    """
+
+    def __init__(
+        self, task: Task, settings: TrainSection, run: Path, fingerprint: str, report: Report | None = None
+    ) -> None:
+        self.task = task
+        self.settings = settings
+        self.run = run
+        self.fingerprint = fingerprint
+        self.report = report or (lambda state, steps, figures: None)
+        self.state = State()
+        self.steps = math.ceil(task.size / settings.batch_size)
+        self.factor = schedule(settings.schedule.name, settings.schedule.options)
+        self.fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
+        layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        task.network.to(memory_format=layout)
+        self.optimiser = optimiser(
+            task.network,
+            settings.optimiser.name,
+            settings.optimiser.options,
+            lr=settings.lr,
+            l2=settings.l2,
+            l2_on=settings.l2_on,
+        )
+        self.network, self.fabric_optimiser = self.fabric.setup(task.network, self.optimiser)
+        self.network.mark_forward_method("body")
+        task.to(self.fabric.device)
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to resume from."""
+        return self.run / "checkpoints" / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """The weights of the best epoch by the selected figure."""
+        return self.run / "best.safetensors"
+
+    def resume(self) -> bool:
+        """Puts the run back where its last checkpoint stands; False where there is none yet.
+
+        Raises: CheckpointError when the checkpoint is corrupt or of another recipe.
+        """
+        if not self.last.exists():
+            return False
+        tensors, state = checkpoint.load(self.last)
+        if state.pop("fingerprint") != self.fingerprint:
+            raise CheckpointError(
+                f"{self.last} was made with other settings or data: repeat the command as it was, "
+                "or train into a new folder"
+            )
+        checkpoint.restore_network(self.task.network, tensors, str(self.last))
+        checkpoint.restore_optimiser(self.optimiser, tensors)
+        self.state = State(**state)
+        return True
+
+    def fit(self) -> State:
+        """Trains to the last epoch or until patience ends; leaves the best weights in the network.
+
+        Raises: TrainingDiverged when a loss is not finite; RecipeError when `select` names no figure.
+        """
+        self._write_metrics()
+        while self.state.epoch < self.settings.epochs and not self._out_of_patience():
+            self._epoch()
+        tensors, _ = checkpoint.load(self.best)
+        checkpoint.restore_network(self.task.network, tensors, str(self.best))
+        return self.state
+
+    def _out_of_patience(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.state.epoch - 1 - self.state.best_epoch >= patience
+
+    def _epoch(self) -> None:
+        state = self.state
+        self.network.train()
+        order = permutation(self.settings.seed, state.epoch, self.task.size).to(self.fabric.device)
+        started = written = time.monotonic()
+        seen_before = state.sums.get("seen", 0.0)
+        for step in range(state.step_in_epoch, self.steps):
+            rows = order[step * self.settings.batch_size : (step + 1) * self.settings.batch_size]
+            self._step(rows, step)
+            state.step_in_epoch = step + 1
+            now = time.monotonic()
+            rate = (state.sums["seen"] - seen_before) / max(now - started, 1e-9)
+            self.report(state, self.steps, {**self._means(), "images_per_s": rate})
+            if now - written > self.settings.checkpoint_s and step + 1 < self.steps:
+                state.seconds += now - written
+                self._save_last()
+                written = now
+        state.seconds += time.monotonic() - written
+        self._finish_epoch(rate)
+
+    def _step(self, rows: Tensor, step: int) -> None:
+        state = self.state
+        at = Progress(
+            state.epoch, state.epoch * self.steps + step, self.settings.epochs, self.settings.epochs * self.steps
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.lr * self.factor(at)
+        # Dropout draws from torch's generator: keyed by the step, it needs no saving.
+        torch.manual_seed(key(self.settings.seed, "step", state.epoch, step))
+        self.fabric_optimiser.zero_grad(set_to_none=True)
+        loss, sums = self.task.loss(self.network, rows, state.epoch)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingDiverged(
+                f"the loss became {value} in epoch {state.epoch + 1}, step {step + 1}: {self._last_good()}; "
+                "lower train.lr"
+            )
+        self.fabric.backward(loss)
+        self.fabric_optimiser.step()
+        for name, total in {"seen": len(rows), "loss": value * len(rows), **sums}.items():
+            state.sums[name] = state.sums.get(name, 0.0) + float(total)
+
+    def _last_good(self) -> str:
+        return f"the last good checkpoint is {self.last}" if self.last.exists() else "there is no checkpoint yet"
+
+    def _means(self) -> dict[str, float]:
+        seen = self.state.sums["seen"]
+        return {name: total / seen for name, total in self.state.sums.items() if name != "seen"}
+
+    def _finish_epoch(self, rate: float) -> None:
+        state = self.state
+        means = {f"train_{name}": value for name, value in self._means().items()}
+        started = time.monotonic()
+        figures = {f"validation_{name}": value for name, value in self.task.validate(self.network).items()}
+        state.seconds += time.monotonic() - started
+        state.history.append(
+            {
+                "epoch": state.epoch + 1,
+                "step": (state.epoch + 1) * self.steps,
+                "lr": self.optimiser.param_groups[0]["lr"],
+                **means,
+                **figures,
+                "images_per_s": round(rate, 1),
+                "seconds": round(state.seconds, 2),
+            }
+        )
+        self._select({**means, **figures})
+        state.epoch += 1
+        state.step_in_epoch = 0
+        state.sums = {}
+        # Best weights first: killed between the two writes, the epoch is run again and writes the same.
+        self._save_last()
+        self._write_metrics()
+
+    def _select(self, figures: dict[str, float]) -> None:
+        name = self.settings.select
+        if name not in figures:
+            raise RecipeError(f"train.select {name!r}: expected one of {', '.join(figures)}")
+        value = figures[name]
+        sign = 1 if self.settings.select_mode == "max" else -1
+        if self.state.best is None or sign * value > sign * self.state.best:
+            self.state.best, self.state.best_epoch = value, self.state.epoch
+            checkpoint.save(
+                self.best, checkpoint.network_tensors(self.task.network), {"epoch": self.state.epoch + 1, name: value}
+            )
+
+    def _save_last(self) -> None:
+        tensors = {
+            **checkpoint.network_tensors(self.task.network),
+            **checkpoint.optimiser_tensors(self.optimiser),
+        }
+        state: dict[str, Any] = {**asdict(self.state), "fingerprint": self.fingerprint}
+        checkpoint.save(self.last, tensors, state)
+
+    def _write_metrics(self) -> None:
+        """Rewritten whole from the state, so that the file never disagrees with the checkpoint."""
+        lines = "".join(json.dumps(record) + "\n" for record in self.state.history)
+        write_text(self.run / "metrics.jsonl", lines)

@@ -1,0 +1,115 @@
+"""Optimisers and learning-rate schedules by name."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from mien.errors import RecipeError
+
+OPTIMISERS: dict[str, type[torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adagrad": torch.optim.Adagrad,
+    "rmsprop": torch.optim.RMSprop,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
+
+L2_ON: dict[str, Callable[[nn.Module, str, nn.Parameter], bool]] = {
+    "all": lambda module, name, parameter: True,
+    "weights": lambda module, name, parameter: parameter.ndim > 1,
+    "dense": lambda module, name, parameter: isinstance(module, nn.Linear) and parameter.ndim > 1,
+}
+"""Which parameters L2 acts on, by name: from (owning module, parameter's name in it, parameter)."""
+
+
+def optimiser(
+    network: nn.Module, name: str, options: dict[str, Any], *, lr: float, l2: float, l2_on: str
+) -> torch.optim.Optimizer:
+    """An optimiser over the network's parameters in two groups: with L2 and without.
+
+    Raises: RecipeError when the name, an option or `l2_on` is unknown.
+    """
+    if name not in OPTIMISERS:
+        raise RecipeError(f"train.optimiser.name {name!r}: expected one of {', '.join(OPTIMISERS)}")
+    if l2_on not in L2_ON:
+        raise RecipeError(f"train.l2_on {l2_on!r}: expected one of {', '.join(L2_ON)}")
+    known = set(inspect.signature(OPTIMISERS[name]).parameters) - {"params", "lr", "weight_decay"}
+    if unknown := sorted(set(options) - known):
+        raise RecipeError(f"train.optimiser.{unknown[0]}: {name} takes {', '.join(sorted(known))}")
+    decayed, free = [], []
+    for module in network.modules():
+        for key, parameter in module.named_parameters(recurse=False):
+            (decayed if L2_ON[l2_on](module, key, parameter) else free).append(parameter)
+    groups = [{"params": decayed, "weight_decay": l2}, {"params": free, "weight_decay": 0.0}]
+    try:
+        return OPTIMISERS[name]([group for group in groups if group["params"]], lr=lr, **options)  # type: ignore[call-arg]
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"train.optimiser {name} {options}: {error}") from error
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands at the start of a step. epoch: whole epochs done; step: of steps in all."""
+
+    epoch: int
+    step: int
+    epochs: int
+    steps: int
+
+
+def _constant(at: Progress) -> float:
+    return 1.0
+
+
+def _exponential(at: Progress, *, decay: float) -> float:
+    """lr0 · decay^epoch (system C: 0.95)."""
+    return decay**at.epoch
+
+
+def _step(at: Progress, *, milestones: list[int], factor: float = 0.1) -> float:
+    """Multiplied by `factor` at each of the epochs in `milestones`."""
+    return factor ** sum(at.epoch >= milestone for milestone in milestones)
+
+
+def _cosine(at: Progress, *, warmup: float = 0.0, floor: float = 0.0) -> float:
+    """A linear rise over the share `warmup` of all steps, then half a cosine down to `floor`."""
+    done = at.step / max(1, at.steps)
+    if done < warmup:
+        return (at.step + 1) / max(1.0, warmup * at.steps)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * (done - warmup) / max(1e-12, 1 - warmup)))
+
+
+SCHEDULES: dict[str, Callable[..., float]] = {
+    "constant": _constant,
+    "exponential": _exponential,
+    "step": _step,
+    "cosine": _cosine,
+}
+"""Factor of the initial learning rate, by name: from where training stands and the schedule's options."""
+
+
+def schedule(name: str, options: dict[str, Any]) -> Callable[[Progress], float]:
+    """The schedule of that name with its options bound.
+
+    Raises: RecipeError when the name or an option is unknown, or a required one is missing.
+    """
+    if name not in SCHEDULES:
+        raise RecipeError(f"train.schedule.name {name!r}: expected one of {', '.join(SCHEDULES)}")
+    function = SCHEDULES[name]
+    try:
+        function(Progress(0, 0, 1, 1), **options)
+    except TypeError as error:
+        known = list(_option_names(function))
+        raise RecipeError(f"train.schedule {name} {options}: its options are {', '.join(known) or 'none'}") from error
+    return lambda at: function(at, **options)
+
+
+def _option_names(function: Callable[..., float]) -> Iterator[str]:
+    return (name for name in inspect.signature(function).parameters if name != "at")

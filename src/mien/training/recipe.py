@@ -1,0 +1,244 @@
+"""Recipes: one TOML file an experiment, validated key by key before anything runs."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mien.errors import RecipeError
+from mien.labels import EMOTIONS, SPLITS
+from mien.storage import packaged
+
+BUDGETS = ("smoke", "cpu", "full")
+"""smoke: seconds, on a subset, to see that it runs. cpu: hours at most on two cores. full: the paper's."""
+
+
+class Section(BaseModel):
+    """Base of a recipe's sections: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSection(Section):
+    """What is trained on and what the best weights are selected on.
+
+    labels: the network's classes in their order; faces of other emotions are left out.
+    limit: that many faces of each split, drawn by the seed; for trials.
+    """
+
+    train: Literal[SPLITS] = "training"  # type: ignore[valid-type]
+    validation: Literal[SPLITS] = "public"  # type: ignore[valid-type]
+    labels: tuple[Literal[EMOTIONS], ...] = Field(EMOTIONS, min_length=2)  # type: ignore[valid-type]
+    limit: int | None = Field(None, ge=1)
+
+
+class NamedSection(BaseModel):
+    """A section that chooses a registered thing by name; its other keys are that thing's own options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every key but `name`."""
+        return dict(self.model_extra or {})
+
+
+class TrainSection(Section):
+    """How it is trained. Learning rates are per step of one mini-batch; weight decay is classic L2.
+
+    l2: λ of ½·λ·‖w‖² on the parameters that `l2_on` names. checkpoint_s: seconds between checkpoints
+    within an epoch; one is written after every epoch in any case.
+    """
+
+    epochs: int = Field(40, ge=1)
+    batch_size: int = Field(50, ge=1)
+    seed: int = Field(0, ge=0)
+    optimiser: NamedSection = NamedSection(name="adam")
+    lr: float = Field(1e-3, gt=0)
+    schedule: NamedSection = NamedSection(name="constant")
+    l2: float = Field(0.0, ge=0)
+    l2_on: str = "weights"
+    select: str = "validation_accuracy"
+    select_mode: Literal["max", "min"] = "max"
+    patience: int | None = Field(None, ge=1)
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    channels_last: bool = True
+    checkpoint_s: float = Field(60.0, gt=0)
+
+
+class PaperSection(Section):
+    """Which published figure the recipe is to reach.
+
+    accuracy: the paper's, by split, in 0…1. chosen: settings the paper does not give, and what we chose.
+    """
+
+    system: Literal["A", "B", "C", "D", "E"]
+    tables: tuple[str, ...]
+    row: str
+    accuracy: dict[Literal[SPLITS], float] = {}  # type: ignore[valid-type]
+    claim: str = ""
+    chosen: dict[str, str] = {}
+
+
+class Recipe(Section):
+    """One experiment. `name` is its path under `recipes/` without the suffix."""
+
+    name: str
+    summary: str
+    data: DataSection = DataSection()
+    model: NamedSection
+    task: NamedSection = NamedSection(name="classification")
+    augment: dict[str, Any] = {}
+    train: TrainSection = TrainSection()
+    paper: PaperSection | None = None
+    budget: dict[Literal[BUDGETS], dict[str, Any]] = {}  # type: ignore[valid-type]
+
+    def to_toml(self) -> str:
+        """The whole recipe, defaults included, as the text of a recipe file that gives it again."""
+        import tomli_w
+
+        return tomli_w.dumps(_without_none(self.model_dump(mode="json")))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return value
+
+
+SMOKE: dict[str, Any] = {"data.limit": 400, "train.epochs": 2}
+"""What the smoke budget changes in every recipe that says nothing else."""
+
+
+def names(folder: Path | None = None) -> list[str]:
+    """Every recipe's name, sorted; a file whose name starts with an underscore is only inherited from."""
+    folder = folder or packaged("recipes")
+    files = (path.relative_to(folder).with_suffix("") for path in folder.rglob("*.toml"))
+    return sorted(path.as_posix() for path in files if not path.name.startswith("_"))
+
+
+def load(
+    name: str, *, overrides: Iterable[str] = (), budget: str = "full", folder: Path | None = None
+) -> Recipe:
+    """The recipe of that name or file, with a budget's changes and then `key=value` overrides applied.
+
+    Raises: RecipeError when it is unknown, inherits in a circle, or a key or value is wrong.
+    """
+    folder = folder or packaged("recipes")
+    if budget not in BUDGETS:
+        raise RecipeError(f"unknown budget {budget!r}: expected one of {', '.join(BUDGETS)}")
+    path = _locate(name, folder)
+    tree = _inherited(path, folder, ())
+    changes = tree.get("budget", {}).get(budget, {})
+    if budget == "smoke":
+        changes = {**SMOKE, **changes}
+    for key, value in changes.items():
+        _assign(tree, key, value)
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key.strip():
+            raise RecipeError(f"override {override!r}: expected key=value, as in train.epochs=3")
+        _assign(tree, key.strip(), _value(text))
+    tree.setdefault("name", path.relative_to(folder).with_suffix("").as_posix() if path.is_relative_to(folder) else path.stem)
+    return validate(tree, str(name))
+
+
+def validate(tree: Mapping[str, Any], source: str) -> Recipe:
+    """A recipe from its tree of keys.
+
+    Raises: RecipeError with the first wrong key, what was expected, and the nearest right key.
+    """
+    try:
+        return Recipe(**tree)
+    except ValidationError as error:
+        raise RecipeError(f"recipe {source}: {explain(error, Recipe)}") from error
+
+
+def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:
+    """The first problem of a validation in one line, with the nearest right key where a key is unknown."""
+    first = error.errors()[0]
+    parts = [str(part) for part in first["loc"]]
+    key = ".".join(filter(None, [prefix, *parts]))
+    if first["type"] != "extra_forbidden":
+        given = f" (got {first['input']!r})" if first["type"] != "missing" else ""
+        return f"{key}: {first['msg']}{given}"
+    known = list(_fields_at(model, parts[:-1]))
+    near = get_close_matches(parts[-1], known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
+    return f"unknown key {key!r}: {hint}"
+
+
+def _fields_at(model: type[BaseModel], parts: list[str]) -> Iterable[str]:
+    for part in parts:
+        annotation = model.model_fields[part].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return model.model_fields
+
+
+def _locate(name: str, folder: Path) -> Path:
+    if name.endswith(".toml"):
+        if not Path(name).is_file():
+            raise RecipeError(f"no recipe file {name}: expected a path to a TOML file")
+        return Path(name).resolve()
+    path = folder / f"{name}.toml"
+    if not path.is_file():
+        known = names(folder)
+        near = get_close_matches(name, known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else "see mien recipes"
+        raise RecipeError(f"unknown recipe {name!r}: {hint}")
+    return path
+
+
+def _inherited(path: Path, folder: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path in seen:
+        circle = " → ".join(step.stem for step in (*seen, path))
+        raise RecipeError(f"recipe {seen[0]} inherits in a circle: {circle}; remove one 'inherits'")
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise RecipeError(f"recipe {path}: {error}") from error
+    parent = tree.pop("inherits", None)
+    if parent is None:
+        return tree
+    base = _inherited(_locate(str(parent), folder), folder, (*seen, path))
+    base.pop("paper", None)
+    return _merged(base, tree)
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`changes` over `base`, section by section; a section that names another thing replaces the whole."""
+    result = dict(base)
+    for key, value in changes.items():
+        old = result.get(key)
+        replaces = isinstance(value, dict) and isinstance(old, dict) and "name" in value
+        if isinstance(value, dict) and isinstance(old, dict) and not (
+            replaces and value["name"] != old.get("name")
+        ):
+            result[key] = _merged(old, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise RecipeError(f"override {key!r}: {section!r} is a value, not a section")
+    tree[last] = value
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,171 @@
+"""One run: a recipe and data in, a run folder out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+
+from mien import __version__, data, ledger
+from mien.errors import CheckpointError, RecipeError
+from mien.faces import FaceBatch
+from mien.labels import EMOTIONS
+from mien.models import Network, architecture
+from mien.storage import write_json, write_text
+from mien.training.loop import Loop, Report
+from mien.training.recipe import Recipe, explain
+from mien.training.start import start_from
+from mien.training.tasks import task_kind
+from mien.training.tasks.registry import Materials
+from mien.transforms import Augmentation, key
+
+Note = Callable[[str], None]
+"""Called with one line for the person who waits."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a person asked for.
+
+    data: dataset in any known format. run: folder to write. start: network to take weights from.
+    command: as typed, for the record.
+    """
+
+    recipe: Recipe
+    data: Path
+    run: Path
+    budget: str = "full"
+    resume: bool = False
+    start: str | None = None
+    skip_bad: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The faces of a run; labels are indices into the network's labels."""
+
+    train: FaceBatch
+    validation: FaceBatch
+
+
+def train(order: Order, *, report: Report | None = None, note: Note = lambda line: None) -> ledger.Entry:
+    """Trains, selects, exports, evaluates and reports one run; returns its ledger entry.
+
+    Leaves in the run folder: recipe.toml, run.json, metrics.jsonl, checkpoints/, best.safetensors, model.onnx
+    and its card model.json, evaluation.json, result.json, report.html.
+    Raises: DataError, RecipeError, ModelError, CheckpointError for bad input; TrainingDiverged.
+    """
+    recipe = order.recipe
+    _check_folder(order)
+    faces = read_splits(order, note)
+    network = build_network(recipe, faces.train, order.start, note)
+    kind = task_kind(recipe.task.name)
+    materials = Materials(
+        network, faces.train, faces.validation, _augmentation(recipe), recipe.train.seed, order.run
+    )
+    task = kind.build(kind.validated(recipe.task.options), materials)
+    loop = Loop(task, recipe.train, order.run, _fingerprint(order, faces), report)
+    resumed = order.resume and loop.resume()
+    begun = _read_begun(order) if resumed else _begin(order)
+    if resumed:
+        note(f"resumed in epoch {loop.state.epoch + 1}, step {loop.state.step_in_epoch + 1}")
+    state = loop.fit()
+    # Here and not above: drawing and ONNX tools are slow to import and no first step needs them.
+    from mien.training.finish import finish
+
+    note(f"best {recipe.train.select} {state.best:.4f} in epoch {state.best_epoch + 1}; exporting, evaluating")
+    return finish(network, faces.validation, order.run, recipe, begun, state)
+
+
+def read_splits(order: Order, note: Note = lambda line: None) -> Splits:
+    """The training and validation faces as the recipe's `data` section asks for them."""
+    section = order.recipe.data
+    batch = data.read(order.data, skip_bad=order.skip_bad)
+    if batch.skipped:
+        note(f"{len(batch.skipped)} bad rows skipped, the first: {batch.skipped[0]}")
+    wanted = [EMOTIONS.index(name) for name in section.labels]
+    parts = []
+    for name in (section.train, section.validation):
+        part = batch.split(name)
+        part = part.select(np.isin(part.labels, wanted))
+        if section.limit is not None and section.limit < len(part):
+            chosen = np.random.default_rng(key(order.recipe.train.seed, "limit")).permutation(len(part))
+            part = part.select(np.sort(chosen[: section.limit]))
+        parts.append(part)
+    return Splits(*parts)
+
+
+def build_network(
+    recipe: Recipe, faces: FaceBatch, start: str | None = None, note: Note = lambda line: None
+) -> Network:
+    """The recipe's network with seeded weights and its normalisation fitted, or with weights taken over."""
+    with torch.random.fork_rng():
+        torch.manual_seed(key(recipe.train.seed, "weights"))
+        network = architecture(recipe.model.name).build(recipe.model.options, recipe.data.labels)
+    network.normalise.fit(faces.images)
+    if start is not None:
+        taken = start_from(network, start)
+        fresh = f"; fresh: {', '.join(taken.fresh)}" if taken.fresh else ""
+        note(f"{taken.taken} tensors taken from {start}{fresh}")
+    return network
+
+
+def _augmentation(recipe: Recipe) -> Augmentation:
+    try:
+        return Augmentation(**recipe.augment)
+    except ValidationError as error:
+        raise RecipeError(f"recipe {recipe.name}: {explain(error, Augmentation, 'augment')}") from error
+
+
+def _check_folder(order: Order) -> None:
+    run = order.run
+    if run.exists() and not run.is_dir():
+        raise CheckpointError(f"{run} is a file: expected a folder for the run")
+    if run.is_dir() and any(run.iterdir()) and not order.resume:
+        raise CheckpointError(f"{run} is not empty: add --resume to go on with it, or choose another folder")
+
+
+def _fingerprint(order: Order, faces: Splits) -> str:
+    """What a resumed run must share with the one it resumes. Labels are counted in emotions, not in positions."""
+    digest = hashlib.sha256(order.recipe.model_dump_json(exclude={"budget", "paper"}).encode())
+    digest.update(str(order.start).encode())
+    for part in (faces.train, faces.validation):
+        digest.update(part.images.tobytes())
+        digest.update(part.labels.tobytes())
+    return digest.hexdigest()
+
+
+def _begin(order: Order) -> dict[str, Any]:
+    """Records what is about to run before it runs."""
+    begun = {
+        "recipe": order.recipe.name,
+        "recipe_as_run": order.recipe.model_dump(mode="json", exclude_none=True),
+        "command": order.command,
+        "start": order.start,
+        "seed": order.recipe.train.seed,
+        "commit": ledger.commit(),
+        "mien": __version__,
+        "date": ledger.today(),
+        "machine": ledger.machine(),
+        "budget": {"name": order.budget},
+    }
+    write_text(order.run / "recipe.toml", order.recipe.to_toml())
+    write_json(order.run / "run.json", begun)
+    return begun
+
+
+def _read_begun(order: Order) -> dict[str, Any]:
+    path = order.run / "run.json"
+    try:
+        begun: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot read {path} ({error}): train into a new folder") from error
+    return begun

@@ -1,0 +1,112 @@
+"""Classification: labels only, or labels and a teacher's stored probabilities."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mien.faces import FaceBatch
+from mien.losses import cross_entropy, distillation
+from mien.training.tasks.registry import Materials, TaskOptions, register
+from mien.training.teachers import stored_probabilities
+
+_VALIDATION_BATCH = 512
+
+
+class ClassificationOptions(TaskOptions):
+    """Softmax cross-entropy has no settings."""
+
+
+@register("classification", options=ClassificationOptions)
+class Classification:
+    """Softmax cross-entropy on labels; accuracy on the validation split.
+
+    The whole dataset lies on the device as uint8; there is no loader process.
+    """
+
+    def __init__(self, options: TaskOptions, materials: Materials) -> None:
+        self.network = materials.network
+        self.augmentation = materials.augmentation
+        self.seed = materials.seed
+        self.images, self.labels = _tensors(materials.train)
+        self.validation_images, self.validation_labels = _tensors(materials.validation)
+
+    @property
+    def size(self) -> int:
+        """Number of training faces."""
+        return len(self.images)
+
+    def to(self, device: torch.device) -> None:
+        """Moves both splits to the device."""
+        for name in ("images", "labels", "validation_images", "validation_labels"):
+            setattr(self, name, getattr(self, name).to(device))
+
+    def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean loss of the faces `rows` (B,), and the number of right answers among them."""
+        faces = self.network.normalise(self.images[rows].float())
+        faces = self.augmentation(faces, seed=self.seed, epoch=epoch, rows=rows)
+        logits = network.body(faces).logits  # type: ignore[operator]
+        labels = self.labels[rows]
+        correct = (logits.detach().argmax(1) == labels).sum()
+        return self.criterion(logits, labels, rows), {"accuracy": correct}
+
+    def criterion(self, logits: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
+        """The mean loss of a batch: logits (B, C), labels (B,), and which training faces they are (B,)."""
+        return cross_entropy(logits, labels)
+
+    @torch.inference_mode()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Mean cross-entropy and accuracy on the validation split."""
+        network.eval()
+        loss = correct = 0.0
+        for start in range(0, len(self.validation_images), _VALIDATION_BATCH):
+            block = slice(start, start + _VALIDATION_BATCH)
+            labels = self.validation_labels[block]
+            logits = network(self.validation_images[block].float()).logits
+            loss += float(cross_entropy(logits, labels)) * len(labels)
+            correct += float((logits.argmax(1) == labels).sum())
+        n = len(self.validation_images)
+        return {"loss": loss / n, "accuracy": correct / n}
+
+
+class DistillationOptions(TaskOptions):
+    """Settings of `distillation`.
+
+    teacher: a shipped network, a run folder, an .onnx file, or an .npy file of probabilities (N, C) in the
+    training split's order; `recipe:NAME` means the run of that recipe beside this one.
+    alpha: weight of the labels; the rest is the teacher's. About 0.8 for a network teaching itself, 0.1 for
+    a larger one (system C, 4.3).
+    """
+
+    teacher: str
+    alpha: float = Field(0.8, ge=0, le=1)
+
+
+@register("distillation", options=DistillationOptions)
+class Distillation(Classification):
+    """α·cross-entropy + (1−α)·KL to a teacher's stored probabilities (system C, eq. 1).
+
+    A mirrored face keeps the probabilities of the face as it was.
+    """
+
+    def __init__(self, options: DistillationOptions, materials: Materials) -> None:
+        super().__init__(options, materials)
+        self.alpha = options.alpha
+        probabilities = stored_probabilities(
+            options.teacher, materials.train, materials.network.labels, materials.run
+        )
+        self.teacher = torch.from_numpy(probabilities)
+
+    def to(self, device: torch.device) -> None:
+        """Moves the data and the teacher's probabilities to the device."""
+        super().to(device)
+        self.teacher = self.teacher.to(device)
+
+    def criterion(self, logits: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
+        """Equation 1 of system C."""
+        return distillation(logits, labels, self.teacher[rows], alpha=self.alpha)
+
+
+def _tensors(faces: FaceBatch) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(faces.images)[:, None], torch.from_numpy(faces.labels)

@@ -1,0 +1,100 @@
+"""Tasks by their registered name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mien.errors import RecipeError
+from mien.faces import FaceBatch
+from mien.models import Network
+from mien.training.loop import Task
+from mien.training.recipe import explain
+from mien.transforms import Augmentation
+
+
+class TaskOptions(BaseModel):
+    """Base of every task's options: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Materials:
+    """What every task is made of.
+
+    train, validation: faces whose labels are the network's. run: folder for what the task stores.
+    """
+
+    network: Network
+    train: FaceBatch
+    validation: FaceBatch
+    augmentation: Augmentation
+    seed: int
+    run: Path
+
+
+class Builder(Protocol):
+    """What a task's class is called with."""
+
+    def __call__(self, options: Any, materials: Materials) -> Task: ...
+
+
+@dataclass(frozen=True)
+class TaskKind:
+    """A registered task: its validated options and how it is built."""
+
+    name: str
+    options: type[TaskOptions]
+    build: Builder
+
+    def validated(self, options: dict[str, Any]) -> TaskOptions:
+        """The options as given in a recipe's `task` section.
+
+        Raises: RecipeError naming the wrong key.
+        """
+        try:
+            return self.options(**options)
+        except ValidationError as error:
+            raise RecipeError(explain(error, self.options, prefix="task")) from error
+
+
+_KINDS: dict[str, TaskKind] = {}
+BuilderType = TypeVar("BuilderType", bound=Builder)
+
+
+def register(name: str, *, options: type[TaskOptions]) -> Callable[[BuilderType], BuilderType]:
+    """Class decorator: makes a task available under `name`."""
+
+    def add(build: BuilderType) -> BuilderType:
+        _KINDS[name] = TaskKind(name, options, build)
+        return build
+
+    return add
+
+
+@cache
+def task_kinds() -> dict[str, TaskKind]:
+    """Every registered task by name; each module of this package is imported once."""
+    package = importlib.import_module("mien.training.tasks")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"mien.training.tasks.{module.name}")
+    return dict(sorted(_KINDS.items()))
+
+
+def task_kind(name: str) -> TaskKind:
+    """The task of that name.
+
+    Raises: RecipeError when it is unknown.
+    """
+    kinds = task_kinds()
+    if name not in kinds:
+        raise RecipeError(f"task.name {name!r}: expected one of {', '.join(kinds)}")
+    return kinds[name]

@@ -1,0 +1,47 @@
+"""Random numbers that are a function of what they are for, not of what was drawn before.
+
+The mixing function is the 64-bit finaliser of MurmurHash3 (Appleby 2011, public domain).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+_FIRST = -49064778989728563  # 0xff51afd7ed558ccd as a signed number
+_SECOND = -4265267296055464877  # 0xc4ceb9fe1a85ec53 likewise
+
+
+def key(seed: int, purpose: str, *numbers: int) -> int:
+    """A 63-bit number for one purpose, such as (seed, 'shuffle', epoch); the same on every machine."""
+    text = ":".join([str(seed), purpose, *map(str, numbers)])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def _shift_right(value: Tensor, bits: int) -> Tensor:
+    """Logical shift of int64: torch's own keeps the sign."""
+    return (value >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _mixed(value: Tensor) -> Tensor:
+    for factor in (_FIRST, _SECOND):
+        value = (value ^ _shift_right(value, 33)) * factor
+    return value ^ _shift_right(value, 33)
+
+
+def uniform(seed: int, purpose: str, epoch: int, rows: Tensor, draws: int = 1) -> Tensor:
+    """Uniform numbers in [0, 1), one row of `draws` for each image, from (seed, purpose, epoch, image) alone.
+
+    Shape: rows (N,) int64, the images' numbers in the training set; returns (N, draws) float32 on their device.
+    """
+    counter = rows[:, None] * draws + torch.arange(draws, device=rows.device)
+    bits = _mixed(_mixed(counter) ^ key(seed, purpose, epoch))
+    return _shift_right(bits, 40).to(torch.float32) / (1 << 24)
+
+
+def permutation(seed: int, epoch: int, n: int) -> Tensor:
+    """The order in which epoch `epoch` sees n images: (n,) int64 on the CPU."""
+    generator = torch.Generator().manual_seed(key(seed, "shuffle", epoch))
+    return torch.randperm(n, generator=generator)
