@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from mien.data.csv import CSV
+from mien.data.folder import FOLDER
 from mien.data.formats import BadRows, Format, Reading
+from mien.data.hdf5 import HDF5
 from mien.data.parquet import PARQUET
 from mien.errors import DataError
 from mien.faces import FaceBatch
@@ -13,7 +16,7 @@ from mien.labels import SPLITS
 
 __all__ = ["FORMATS", "detect", "read", "write"]
 
-FORMATS: dict[str, Format] = {known.name: known for known in (PARQUET,)}
+FORMATS: dict[str, Format] = {known.name: known for known in (PARQUET, HDF5, FOLDER, CSV)}
 """Every format by name, in the order in which they are tried."""
 
 

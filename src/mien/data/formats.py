@@ -53,12 +53,13 @@ class Reading:
 class Format:
     """One dataset format: how it is recognised by its content, read and written.
 
+    suffixes: what the names of its files end with, the usual one first; "" for folders.
     keeps: what a round trip preserves beside images, labels, splits and order.
     """
 
     name: str
     description: str
-    suffix: str
+    suffixes: tuple[str, ...]
     recognises: Callable[[Path], bool]
     read: Callable[[Path, Reading], FaceBatch]
     write: Callable[[FaceBatch, Path], None]

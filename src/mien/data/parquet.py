@@ -157,7 +157,7 @@ def _votes(table: pa.Table, faults: dict[int, str]) -> UInt8:
 
 
 def write(batch: FaceBatch, path: Path) -> None:
-    """Writes one parquet file, with null for unknown votes; `datasets` finds pictures and class names in it."""
+    """Writes one parquet file, null for unknown votes; `datasets` finds pictures and class names in it."""
     arrow, parquet = _arrow()
     known = batch.has_votes
     picture = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
@@ -203,7 +203,7 @@ def _metadata() -> dict[str, str]:
 PARQUET = Format(
     name="parquet",
     description="parquet file, or a folder of them, as Hugging Face's datasets stores pictures",
-    suffix=".parquet",
+    suffixes=(".parquet",),
     recognises=recognises,
     read=read,
     write=write,

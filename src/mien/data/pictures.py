@@ -31,9 +31,7 @@ def decode_grey(content: bytes | None) -> UInt8:
         with Image.open(io.BytesIO(content)) as picture:
             if max(picture.size) > LARGEST_SIDE:
                 width, height = picture.size
-                raise ImageError(
-                    f"a picture of {width}×{height}: expected a crop of at most {LARGEST_SIDE} a side"
-                )
+                raise ImageError(f"a picture of {width}×{height}: expected at most {LARGEST_SIDE} a side")
             if picture.mode not in _EIGHT_BIT:
                 raise ImageError(f"a picture of mode {picture.mode}: expected 8 bits a channel")
             return np.asarray(picture if picture.mode == "L" else picture.convert("L"))
@@ -67,8 +65,9 @@ def decode_all(contents: Sequence[bytes | None]) -> tuple[list[UInt8 | None], di
         (right, _), *_ = sizes.most_common(1)
         for i, image in enumerate(images):
             if image is not None and image.shape != right:
-                faults[i] = "a picture of {1}×{0}: expected {3}×{2} like most others".format(
-                    *image.shape, *right
+                (height, width), (right_height, right_width) = image.shape, right
+                faults[i] = (
+                    f"a picture of {width}×{height}: expected {right_width}×{right_height} like most others"
                 )
                 images[i] = None
     return images, faults

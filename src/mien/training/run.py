@@ -26,6 +26,9 @@ from mien.training.tasks import task_kind
 from mien.training.tasks.registry import Materials
 from mien.transforms import Augmentation, key
 
+_DESCRIPTION = {"summary", "budget", "paper"}
+"""Sections of a recipe that change nothing in a run."""
+
 Note = Callable[[str], None]
 """Called with one line for the person who waits."""
 
@@ -134,8 +137,8 @@ def _check_folder(order: Order) -> None:
 
 
 def _fingerprint(order: Order, faces: Splits) -> str:
-    """What a resumed run must share with the one it resumes. Labels are counted in emotions, not in positions."""
-    digest = hashlib.sha256(order.recipe.model_dump_json(exclude={"budget", "paper"}).encode())
+    """What a resumed run must share with the one it resumes: settings, starting weights and data."""
+    digest = hashlib.sha256(order.recipe.model_dump_json(exclude=_DESCRIPTION, exclude_defaults=True).encode())
     digest.update(str(order.start).encode())
     for part in (faces.train, faces.validation):
         digest.update(part.images.tobytes())
