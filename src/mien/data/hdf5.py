@@ -1,0 +1,114 @@
+"""HDF5: the whole dataset in one file that every language reads.
+
+Datasets, one row a face: `images` (N, H, W) uint8 grey · `labels` (N,) int64, indices into the attribute
+`emotions` · `splits` (N,) int8, indices into the attribute `splits` · `votes` (N, 10) uint8, counts in the order of
+the attribute `vote_choices`, all zero where unknown · `rows` (N,) int64, each face's row in the source that the file
+was written from. Attribute `format` is "mien faces", `version` is 1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mien.data.formats import Format, Reading, first_bytes
+from mien.errors import DataError, MissingDependency
+from mien.faces import FaceBatch
+from mien.labels import EMOTIONS, FERPLUS_CHOICES, SPLITS
+from mien.storage import atomic
+
+_MAGIC = b"\x89HDF\r\n\x1a\n"
+_KIND = "mien faces"
+_VERSION = 1
+_DATASETS = {"images": np.uint8, "labels": np.int64, "splits": np.int8, "votes": np.uint8, "rows": np.int64}
+_ORDERS = {"emotions": EMOTIONS, "splits": SPLITS, "vote_choices": FERPLUS_CHOICES}
+_FACES_PER_CHUNK = 256
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingDependency(
+            "reading and writing HDF5 needs h5py: install it with pip install 'mien[analysis]'"
+        ) from error
+    return h5py
+
+
+def recognises(path: Path) -> bool:
+    """A file that starts as HDF5 does."""
+    return first_bytes(path, len(_MAGIC)) == _MAGIC
+
+
+def read(path: Path, reading: Reading) -> FaceBatch:
+    """Reads the file; `rows` are as stored.
+
+    Raises: DataError when it is truncated, of another layout or of another order of emotions, or at the first face
+    whose label or split does not exist.
+    """
+    h5py = _h5py()
+    try:
+        with h5py.File(path, "r") as file:
+            _check_layout(path, file)
+            columns = {name: file[name][...].astype(dtype) for name, dtype in _DATASETS.items()}
+    except (OSError, RuntimeError, KeyError) as error:
+        raise DataError(
+            f"{path} does not read as HDF5 ({error}): it may be truncated, write it again"
+        ) from error
+    faults: dict[int, str] = {}
+    for name, limit in (("labels", len(EMOTIONS)), ("splits", len(SPLITS))):
+        for row in np.flatnonzero((columns[name] < 0) | (columns[name] >= limit)):
+            faults.setdefault(int(row), f"{name} {columns[name][row]}: expected 0…{limit - 1}")
+    reading.bad.add_all(lambda row: f"{path} row {row}", faults)
+    kept = np.setdiff1d(np.arange(len(columns["images"])), list(faults))
+    return FaceBatch(**{name: column[kept] for name, column in columns.items()}, source=str(path))
+
+
+def _check_layout(path: Path, file: Any) -> None:
+    """Raises: DataError when a dataset or attribute is missing, or stands for another order of names."""
+    missing = [name for name in _DATASETS if name not in file]
+    if missing or file.attrs.get("format") != _KIND:
+        raise DataError(
+            f"{path} is HDF5 of another layout (it holds {', '.join(file) or 'nothing'}): "
+            f"expected the attribute format {_KIND!r} and the datasets {', '.join(_DATASETS)}"
+        )
+    if file.attrs.get("version") != _VERSION:
+        raise DataError(f"{path} has layout version {file.attrs.get('version')}: expected {_VERSION}")
+    for name, order in _ORDERS.items():
+        stored = tuple(file.attrs.get(name, ()))
+        if stored != order:
+            raise DataError(
+                f"{path} has the {name} {', '.join(map(str, stored))}: expected {', '.join(order)}"
+            )
+    shapes = {name: file[name].shape for name in _DATASETS}
+    faces = shapes["images"][:1]
+    expected = {"labels": faces, "splits": faces, "rows": faces, "votes": (*faces, len(FERPLUS_CHOICES))}
+    for name, shape in expected.items():
+        if shapes[name] != shape or len(shapes["images"]) != 3:
+            raise DataError(f"{path} has {name} of {shapes[name]} beside images of {shapes['images']}")
+
+
+def write(batch: FaceBatch, path: Path) -> None:
+    """Writes one file, the images compressed without loss."""
+    h5py = _h5py()
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format"], file.attrs["version"] = _KIND, _VERSION
+        for name, order in _ORDERS.items():
+            file.attrs[name] = list(order)
+        chunk = (min(len(batch), _FACES_PER_CHUNK), *batch.images.shape[1:])
+        file.create_dataset("images", data=batch.images, chunks=chunk, compression="gzip", shuffle=False)
+        for name in ("labels", "splits", "votes", "rows"):
+            file.create_dataset(name, data=getattr(batch, name))
+
+
+HDF5 = Format(
+    name="hdf5",
+    description="HDF5 file with images, labels, splits, votes and rows",
+    suffixes=(".h5", ".hdf5"),
+    recognises=recognises,
+    read=read,
+    write=write,
+    keeps=frozenset({"votes", "rows"}),
+)

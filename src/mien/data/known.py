@@ -1,0 +1,52 @@
+"""Published training sets, recognised face by face without having them: hashes of their pixels come with mien.
+
+`mien data hashes PATH --split training --out FILE` writes such a file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.data.hashes import pixel_hashes
+from mien.errors import DataError
+from mien.faces import UInt8
+from mien.storage import atomic, packaged
+
+_FOLDER = "data/known"
+
+
+def known_names() -> list[str]:
+    """The training sets whose hashes come with mien."""
+    return sorted(file.stem for file in packaged(_FOLDER).glob("*.npy"))
+
+
+def known_hashes(name: str = "fer2013-training") -> NDArray[np.uint64]:
+    """(M,) uint64, sorted and unique: `pixel_hashes` of a published training set.
+
+    Raises: DataError when no such set comes with mien.
+    """
+    file = packaged(_FOLDER) / f"{name}.npy"
+    if not file.is_file():
+        raise DataError(f"no hashes of {name!r} come with mien: expected one of {', '.join(known_names())}")
+    hashes: NDArray[np.uint64] = np.load(file, allow_pickle=False)
+    return hashes
+
+
+def known_copies(images: UInt8, name: str = "fer2013-training") -> NDArray[np.bool_]:
+    """(N,) bool: the faces that are pixel copies of one in a published training set.
+
+    Shape: images (N, H, W) uint8, at the size at which the set was published (FER-2013: 48×48).
+    Raises: DataError when no such set comes with mien.
+    """
+    return np.isin(pixel_hashes(images), known_hashes(name))
+
+
+def write_hashes(images: UInt8, path: Path) -> int:
+    """Writes the sorted unique hashes of the faces as a `.npy` file; returns how many there are."""
+    hashes = np.unique(pixel_hashes(images))
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.save(file, hashes, allow_pickle=False)
+    return len(hashes)
