@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
 from mien import __version__
+from mien.cli.data import data
+from mien.cli.evaluate import evaluate
 from mien.cli.fetch import fetch
 from mien.cli.predict import predict
 from mien.cli.train import train
 from mien.errors import MienError
 
 # Typer carries its own copy of click in newer releases and depends on it in older ones.
-_UsageProblem = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
+_UsageProblem: type[Any] = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
 
 app = typer.Typer(
     name="mien",
@@ -37,7 +39,9 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     debug: bool = typer.Option(False, "--debug", help="Show a traceback instead of one line."),
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
 ) -> None:
     """Facial expressions: read, trained, explained and mapped."""
 
@@ -45,6 +49,8 @@ def root(
 app.command()(predict)
 app.command()(fetch)
 app.command()(train)
+app.command()(evaluate)
+app.add_typer(data)
 
 
 def _stop(message: str, code: int) -> NoReturn:

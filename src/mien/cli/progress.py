@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def training_progress(epochs: int) -> Iterator[tuple[Report, Callable[[str], None]]]:
-    """A bar over all steps with loss, accuracy, images/s and time left; and a way to say one line beside it."""
+    """A bar over all steps with loss, accuracy, images/s and time left; and how to say a line beside it."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -36,7 +36,20 @@ def training_progress(epochs: int) -> Iterator[tuple[Report, Callable[[str], Non
             )
             done = state.epoch * steps + state.step_in_epoch
             bar.update(
-                task, completed=done, total=epochs * steps, description=f"epoch {state.epoch + 1}/{epochs}", figures=text
+                task,
+                completed=done,
+                total=epochs * steps,
+                description=f"epoch {state.epoch + 1}/{epochs}",
+                figures=text,
             )
 
         yield report, lambda line: console.print(line, style="dim", highlight=False)
+
+
+@contextmanager
+def share_done(description: str) -> Iterator[Callable[[float], None]]:
+    """A bar that is told which share of the work is done, 0…1."""
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(description, total=1.0)
+        yield lambda share: bar.update(task, completed=share)

@@ -14,7 +14,7 @@ from mien.errors import DataError
 from mien.faces import FaceBatch
 from mien.labels import SPLITS
 
-__all__ = ["FORMATS", "detect", "read", "write"]
+__all__ = ["FORMATS", "detect", "format_of_name", "read", "write"]
 
 FORMATS: dict[str, Format] = {known.name: known for known in (PARQUET, HDF5, FOLDER, CSV)}
 """Every format by name, in the order in which they are tried."""
@@ -30,7 +30,11 @@ def detect(path: Path | str) -> tuple[Format, Path]:
     Raises: DataError when there is nothing at the path, or nothing that a format recognises.
     """
     path = Path(path)
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if not there:
         raise DataError(f"no such file or folder: {path}")
     for known in FORMATS.values():
         if known.recognises(path):
@@ -53,6 +57,21 @@ def detect(path: Path | str) -> tuple[Format, Path]:
     raise DataError(f"{path} is in no known format: expected {_supported()}")
 
 
+def format_of_name(path: Path | str) -> str:
+    """The name of the format that a file or folder to be written has by its ending.
+
+    Raises: DataError when no format has that ending.
+    """
+    suffix = Path(path).suffix.lower()
+    for known in FORMATS.values():
+        if suffix in known.suffixes:
+            return known.name
+    endings = ", ".join(end or "none (a folder)" for known in FORMATS.values() for end in known.suffixes)
+    raise DataError(
+        f"{Path(path).name!r} ends as no format does: expected {endings}, or say which with --format"
+    )
+
+
 def read(path: Path | str, *, skip_bad: bool = False, assume_split: str | None = None) -> FaceBatch:
     """Reads a dataset in any of `FORMATS`, found by its content.
 
@@ -66,7 +85,10 @@ def read(path: Path | str, *, skip_bad: bool = False, assume_split: str | None =
     known, where = detect(path)
     bad = BadRows(skip=skip_bad)
     assumed = None if assume_split is None else SPLITS.index(assume_split)
-    batch = known.read(where, Reading(bad, assumed))
+    try:
+        batch = known.read(where, Reading(bad, assumed))
+    except MemoryError as error:
+        raise DataError(f"{where} does not fit into memory: read it in parts") from error
     if not len(batch):
         first = f"{len(bad.lines)} bad rows, the first: {bad.lines[0]}" if bad.lines else "it has no rows"
         raise DataError(f"no face could be read from {where}: {first}")

@@ -33,11 +33,13 @@ DETAIL_CORRELATION = 0.75
 """The least correlation of what is left of the two at 24×24 after a Gaussian blur (σ = 2) is taken away.
 
 The block means alone also join different people before alike backgrounds. Judged by eye on pairs drawn from
-FER-2013: above this value nearly all are one photograph (another crop, watermark, compression or brightness) or
-two shots of one sitting; below 0.65 many are different people.
+FER-2013: above this value nearly all are one photograph (another crop, watermark, compression or brightness)
+or two shots of one sitting; below 0.65 many are different people.
 """
 
 _CHUNK = 2048
+# A description shorter than this, in grey values, is that of a blank face: only noise is left of it.
+_BLANK = 1e-2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,13 +48,13 @@ class NearCopies:
 
     first, second: (P,) int64 positions, first < second, sorted.
     mirrored: (P,) bool: the second is the first's mirror image.
-    correlation: (P,) float64 in `DETAIL_CORRELATION`…1, of the two faces' detail.
+    correlation: (P,) float32 in `DETAIL_CORRELATION`…1, of the two faces' detail.
     """
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     mirrored: NDArray[np.bool_]
-    correlation: NDArray[np.float64]
+    correlation: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.first)
@@ -64,59 +66,66 @@ def near_copies(images: UInt8, progress: Callable[[float], None] | None = None) 
     Every pair is compared, in chunks: time grows with N², memory with N. Blank faces are no near copies.
     Shape: images (N, H, W) uint8. progress: called with the share done, 0…1.
     """
-    coarse = _unit_rows([cv2.resize(image, (COARSE_SIDE, COARSE_SIDE), interpolation=cv2.INTER_AREA)
-                         for image in images.astype(np.float32)])  # fmt: skip
-    mirror = coarse.reshape(-1, COARSE_SIDE, COARSE_SIDE)[:, :, ::-1].reshape(coarse.shape)
-    found = [np.zeros((0, 3), np.int64)]
-    for mirrored, right in enumerate((coarse, mirror)):
-        for done, pairs in _alike(coarse, np.ascontiguousarray(right)):
-            found.append(np.column_stack([pairs, np.full(len(pairs), mirrored)]))
+    found = [(*(np.zeros(0, np.int64),) * 3, np.zeros(0, np.float32))]
+    coarse, detail = _unit_rows(images, _coarse), _unit_rows(images, _fine)
+    hashes = pixel_hashes(images)
+    for mirrored in (0, 1):
+        others = [_mirrored(rows) if mirrored else rows for rows in (coarse, detail)]
+        for done, first, second in _alike(coarse, others[0]):
+            correlation = np.einsum("pk,pk->p", detail[first], others[1][second])
+            kept = (correlation >= DETAIL_CORRELATION) & (hashes[first] != hashes[second])
+            found.append((first[kept], second[kept], np.full(kept.sum(), mirrored), correlation[kept]))
             if progress:
                 progress((mirrored + done) / 2)
-    pairs = np.concatenate(found)
-    pairs = pairs[np.lexsort((pairs[:, 2], pairs[:, 1], pairs[:, 0]))]
-    first, second, flipped = pairs[:, 0], pairs[:, 1], pairs[:, 2].astype(np.bool_)
-    correlation = np.array(
-        [
-            float(_detail(images[i]) @ _detail(images[j][:, ::-1] if flip else images[j]))
-            for i, j, flip in zip(first, second, flipped, strict=True)
-        ],
-        np.float64,
-    )
-    exact = np.array([np.array_equal(images[i], images[j]) for i, j in zip(first, second, strict=True)], np.bool_)
-    kept = (correlation >= DETAIL_CORRELATION) & ~exact
-    return NearCopies(first[kept], second[kept], flipped[kept], correlation[kept])
+    first, second, flipped, correlation = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.lexsort((flipped, second, first))
+    return NearCopies(first[order], second[order], flipped[order] == 1, correlation[order])
 
 
-def _alike(left: NDArray[np.float32], right: NDArray[np.float32]) -> Iterator[tuple[float, NDArray[np.int64]]]:
-    """Yields the share done and the pairs (P, 2), i < j, whose rows correlate at least `COARSE_CORRELATION`."""
+def _alike(
+    left: NDArray[np.float32], right: NDArray[np.float32]
+) -> Iterator[tuple[float, NDArray[np.int64], NDArray[np.int64]]]:
+    """Yields the share done and positions i < j whose rows correlate at least `COARSE_CORRELATION`."""
     starts = range(0, len(left), _CHUNK)
     blocks = [(i, j) for i in starts for j in starts if i <= j]
     for done, (i, j) in enumerate(blocks, start=1):
         rows, columns = np.nonzero(left[i : i + _CHUNK] @ right[j : j + _CHUNK].T >= COARSE_CORRELATION)
-        pairs = np.column_stack([rows + i, columns + j])
-        yield done / len(blocks), pairs[pairs[:, 0] < pairs[:, 1]]
+        ahead = rows + i < columns + j
+        yield done / len(blocks), rows[ahead] + i, columns[ahead] + j
 
 
-def _unit_rows(images: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """(N, K) float32: each image flattened, its mean taken away, of length 1, or 0 where it is blank."""
-    rows = np.array(images, np.float32).reshape(len(images), COARSE_SIDE * COARSE_SIDE)
-    rows -= rows.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-3)
+def _unit_rows(images: UInt8, describe: Callable[[UInt8], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """(N, K) float32: each image described, its mean taken away, of length 1, or 0 where nothing is left."""
+    if not len(images):
+        return np.zeros((0, 1), np.float32)
+    rows = np.array([describe(image).ravel() for image in images], np.float32)
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    return np.divide(centred, length, out=np.zeros_like(rows), where=length > _BLANK)
 
 
-def _detail(image: UInt8) -> NDArray[np.float64]:
-    """(K,) float64 of length 1: the face without its broad light and shade, or 0 where it has no detail."""
+def _coarse(image: UInt8) -> NDArray[np.float32]:
+    small: NDArray[np.float32] = cv2.resize(
+        image.astype(np.float32), (COARSE_SIDE, COARSE_SIDE), interpolation=cv2.INTER_AREA
+    )
+    return small
+
+
+def _fine(image: UInt8) -> NDArray[np.float32]:
+    """The face without its broad light and shade."""
     small = cv2.resize(image.astype(np.float32), (DETAIL_SIDE, DETAIL_SIDE), interpolation=cv2.INTER_AREA)
-    fine = (small - cv2.GaussianBlur(small, (0, 0), DETAIL_BLUR)).astype(np.float64).ravel()
-    fine -= fine.mean()
-    length = float(np.linalg.norm(fine))
-    return fine / length if length > 1e-3 else np.zeros_like(fine)
+    fine: NDArray[np.float32] = small - cv2.GaussianBlur(small, (0, 0), DETAIL_BLUR)
+    return fine
+
+
+def _mirrored(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The descriptions of the mirrored faces; each is a square grid."""
+    side = int(rows.shape[1] ** 0.5)
+    return np.ascontiguousarray(rows.reshape(-1, side, side)[:, :, ::-1].reshape(rows.shape))
 
 
 def copy_groups(images: UInt8) -> list[NDArray[np.int64]]:
-    """The positions of each set of two or more faces that are equal in every pixel, in order of the first."""
+    """The positions of each set of faces that are equal in every pixel, in order of the first."""
     hashes = pixel_hashes(images)
     order = np.argsort(hashes, kind="stable")
     bounds = [0, *(np.flatnonzero(np.diff(hashes[order])) + 1), len(order)]
@@ -129,7 +138,7 @@ class Audit:
     """What is remarkable about a dataset.
 
     exact_within: per split, how many faces repeat an earlier face of the same split.
-    exact_across: (later split, earlier split, its faces that have a copy there, those whose label a copy bears).
+    exact_across: (later split, earlier split, its faces with a copy there, those whose label a copy bears).
     conflicts: rows of each set of exact copies that bear different labels.
     near_within: per split, how many pairs of near copies lie in it.
     near_across: (later split, earlier split, its faces that have a near copy there).
@@ -175,7 +184,8 @@ def audit(batch: FaceBatch, progress: Callable[[float], None] | None = None) -> 
     splits = batch.splits[near.first], batch.splits[near.second]
     return Audit(
         exact_within={
-            SPLITS[i]: int((batch.splits == i).sum() - len(np.unique(hashes[batch.splits == i]))) for i in held
+            SPLITS[i]: int((batch.splits == i).sum() - len(np.unique(hashes[batch.splits == i])))
+            for i in held
         },
         exact_across=[
             (SPLITS[later], SPLITS[earlier], *_copied(batch, groups, later, earlier))
@@ -183,9 +193,7 @@ def audit(batch: FaceBatch, progress: Callable[[float], None] | None = None) -> 
             for later in held
             if earlier < later
         ],
-        conflicts=[
-            batch.rows[group].tolist() for group in groups if len(np.unique(batch.labels[group])) > 1
-        ],
+        conflicts=[batch.rows[group].tolist() for group in groups if len(np.unique(batch.labels[group])) > 1],
         near_within={SPLITS[i]: int(((splits[0] == i) & (splits[1] == i)).sum()) for i in held},
         near_across=[
             (SPLITS[later], SPLITS[earlier], _near_across(near, splits, later, earlier))

@@ -1,7 +1,7 @@
 """FER-2013's CSV: `fer2013.csv` (emotion, pixels, Usage) and `icml_face_data.csv` (emotion,  Usage,  pixels).
 
-Columns are found by name in any order, without regard to case and to the blanks in the second file's names. A row
-is one line: an emotion 0…6 or its name, 2304 numbers in 0…255 between blanks, and a usage.
+Columns are found by name in any order, without regard to case and to the blanks in the second file's names.
+A row is one line: an emotion 0…6 or its name, 2304 numbers in 0…255 between blanks, and a usage.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path, reading: Reading) -> FaceBatch:
-    """Reads the file block by block, so that 287 MB of text need little more memory than the pixels themselves.
+    """Reads the file block by block, so that 287 MB of text need little more memory than their pixels.
 
     Raises: DataError when it has no usable header, or at the first bad row.
     """
@@ -65,7 +65,7 @@ def read(path: Path, reading: Reading) -> FaceBatch:
 
 
 def _blocks(path: Path, header: dict[str, str]) -> Iterator[tuple[Any, NDArray[np.int64], dict[int, str]]]:
-    """Yields record batches, the row number of each of their rows, and the rows with a wrong number of fields."""
+    """Yields record batches, the numbers of their rows, and the rows with a wrong number of fields."""
     try:
         import pyarrow as arrow
         import pyarrow.csv as arrow_csv
@@ -196,7 +196,7 @@ def write(batch: FaceBatch, path: Path) -> None:
     if batch.images.shape[1:] != (SIDE, SIDE):
         height, width = batch.images.shape[1:]
         raise DataError(
-            f"faces of {width}×{height} do not fit FER-2013's CSV: expected {SIDE}×{SIDE}; write another format"
+            f"faces of {width}×{height} do not fit FER-2013's CSV: expected {SIDE}×{SIDE}, or another format"
         )
     # Each number with the blank that follows it, and which of these four characters it really has.
     characters = np.array([list(f"{value} ".encode().ljust(4)) for value in range(256)], np.uint8)

@@ -1,9 +1,10 @@
 """Kaggle's folder layout: `train/angry/Training_00000000.png`, `test/angry/PublicTest_00028709.png`.
 
-A picture's split is told by its name's prefix (Training_, PublicTest_, PrivateTest_), else by the name of the folder
-above the emotion (`train`, `validation`, `public`, `private` …). The folder `test` alone tells none: Kaggle's holds
-PublicTest and PrivateTest together, so its files need the prefixes, or the reader must be told a split. Without
-folders of splits (`angry/…`) the same holds. Pictures are in the order of the numbers that end their names.
+A picture's split is told by its name's prefix (Training_, PublicTest_, PrivateTest_), else by the name of
+the folder above the emotion (`train`, `validation`, `public`, `private` …). The folder `test` alone tells
+none: Kaggle's holds PublicTest and PrivateTest together, so its files need the prefixes, or the reader must
+be told a split. Without folders of splits (`angry/…`) the same holds. Pictures are in the order of the
+numbers that end their names.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def recognises(path: Path) -> bool:
 
 
 def _pictures(path: Path) -> list[tuple[Path, str | None]]:
-    """Every picture with the name of its split's folder, None where there is none, in the order of the numbers."""
+    """Every picture with the name of its split's folder, if any, in the order of the numbers."""
     found: list[tuple[Path, str | None]] = []
     for child in _folders(path):
         below = _folders(child)
@@ -92,7 +93,8 @@ def _files(folder: Path) -> list[Path]:
 def read(path: Path, reading: Reading) -> FaceBatch:
     """Reads every picture; `rows` are positions in the order of the numbers that end their names.
 
-    Raises: DataError when a folder is unreadable, or at the first picture that is bad or tells no emotion or split.
+    Raises: DataError when a folder is unreadable, or at the first picture that is bad or tells no emotion
+    or split.
     """
     pictures = _pictures(path)
     faults: dict[int, str] = {}
@@ -140,7 +142,7 @@ def _split(file: Path, folder: str | None, assumed: int | None) -> int | None:
 
 
 def write(batch: FaceBatch, path: Path) -> None:
-    """Writes one PNG a face; a face's number is its position in the batch, so that the order can be read back.
+    """Writes one PNG a face, numbered by its position in the batch, so that the order can be read back.
 
     An earlier dataset of this layout is replaced whole.
     Raises: DataError when the folder exists and holds something else; StorageError when writing fails.
@@ -154,7 +156,7 @@ def write(batch: FaceBatch, path: Path) -> None:
 
 @contextlib.contextmanager
 def _whole(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that takes its place when the block ends well, and vanishes otherwise."""
+    """A temporary folder that takes the place of `path` when the block ends well, and vanishes otherwise."""
     if path.exists() and not (path.is_dir() and (recognises(path) or not any(path.iterdir()))):
         raise DataError(f"{path} holds something else than faces in folders: choose another name")
     temporary: Path | None = None

@@ -1,9 +1,9 @@
 """HDF5: the whole dataset in one file that every language reads.
 
 Datasets, one row a face: `images` (N, H, W) uint8 grey · `labels` (N,) int64, indices into the attribute
-`emotions` · `splits` (N,) int8, indices into the attribute `splits` · `votes` (N, 10) uint8, counts in the order of
-the attribute `vote_choices`, all zero where unknown · `rows` (N,) int64, each face's row in the source that the file
-was written from. Attribute `format` is "mien faces", `version` is 1.
+`emotions` · `splits` (N,) int8, indices into the attribute `splits` · `votes` (N, 10) uint8, counts in the
+order of the attribute `vote_choices`, all zero where unknown · `rows` (N,) int64, each face's row in the
+source that the file was written from. Attribute `format` is "mien faces", `version` is 1.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def recognises(path: Path) -> bool:
 def read(path: Path, reading: Reading) -> FaceBatch:
     """Reads the file; `rows` are as stored.
 
-    Raises: DataError when it is truncated, of another layout or of another order of emotions, or at the first face
-    whose label or split does not exist.
+    Raises: DataError when it is truncated, of another layout or of another order of emotions, or at the first
+    face whose label or split does not exist.
     """
     h5py = _h5py()
     try:
         with h5py.File(path, "r") as file:
             _check_layout(path, file)
-            columns = {name: file[name][...].astype(dtype) for name, dtype in _DATASETS.items()}
+            columns = {name: file[name][...] for name in _DATASETS}
     except (OSError, RuntimeError, KeyError) as error:
         raise DataError(
             f"{path} does not read as HDF5 ({error}): it may be truncated, write it again"
@@ -63,13 +63,15 @@ def read(path: Path, reading: Reading) -> FaceBatch:
             faults.setdefault(int(row), f"{name} {columns[name][row]}: expected 0…{limit - 1}")
     reading.bad.add_all(lambda row: f"{path} row {row}", faults)
     kept = np.setdiff1d(np.arange(len(columns["images"])), list(faults))
-    return FaceBatch(**{name: column[kept] for name, column in columns.items()}, source=str(path))
+    return FaceBatch(
+        **{name: column[kept].astype(_DATASETS[name]) for name, column in columns.items()}, source=str(path)
+    )
 
 
 def _check_layout(path: Path, file: Any) -> None:
     """Raises: DataError when a dataset or attribute is missing, or stands for another order of names."""
-    missing = [name for name in _DATASETS if name not in file]
-    if missing or file.attrs.get("format") != _KIND:
+    there = all(hasattr(file.get(name), "dtype") for name in _DATASETS)
+    if not there or file.attrs.get("format") != _KIND:
         raise DataError(
             f"{path} is HDF5 of another layout (it holds {', '.join(file) or 'nothing'}): "
             f"expected the attribute format {_KIND!r} and the datasets {', '.join(_DATASETS)}"
@@ -77,11 +79,15 @@ def _check_layout(path: Path, file: Any) -> None:
     if file.attrs.get("version") != _VERSION:
         raise DataError(f"{path} has layout version {file.attrs.get('version')}: expected {_VERSION}")
     for name, order in _ORDERS.items():
-        stored = tuple(file.attrs.get(name, ()))
+        stored = tuple(np.atleast_1d(file.attrs.get(name, ())).tolist())
         if stored != order:
             raise DataError(
                 f"{path} has the {name} {', '.join(map(str, stored))}: expected {', '.join(order)}"
             )
+    for name, dtype in _DATASETS.items():
+        wide = name not in ("images", "votes") and file[name].dtype.kind in "iu"
+        if file[name].dtype != dtype and not wide:
+            raise DataError(f"{path} has {name} of type {file[name].dtype}: expected {np.dtype(dtype)}")
     shapes = {name: file[name].shape for name in _DATASETS}
     faces = shapes["images"][:1]
     expected = {"labels": faces, "splits": faces, "rows": faces, "votes": (*faces, len(FERPLUS_CHOICES))}

@@ -1,4 +1,4 @@
-"""Published training sets, recognised face by face without having them: hashes of their pixels come with mien.
+"""Published training sets, recognised face by face without having them, by hashes that come with mien.
 
 `mien data hashes PATH --split training --out FILE` writes such a file.
 """

@@ -7,6 +7,7 @@ A folder holds one or more such files; they are joined with the training split f
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from mien.data.formats import SPLIT_NAMES, USAGE_OF_SPLIT, Format, Reading, firs
 from mien.data.pictures import decode_all, encode_png
 from mien.errors import DataError, MissingDependency
 from mien.faces import FaceBatch, UInt8
-from mien.labels import EMOTIONS, FERPLUS_CHOICES
+from mien.labels import EMOTIONS, FERPLUS_CHOICES, SYNONYMS, emotion_index
 from mien.storage import atomic
 
 if TYPE_CHECKING:
@@ -114,13 +115,39 @@ def _labels(table: pa.Table, path: Path, faults: dict[int, str]) -> NDArray[np.i
     name = next((name for name in _LABEL_COLUMNS if name in table.column_names), None)
     if name is None:
         raise DataError(f"{path} has the columns {', '.join(table.column_names)}: expected image and label")
+    meanings = _meanings(table, name)
     labels = np.zeros(len(table), np.int64)
     for row, value in enumerate(table[name].to_pylist()):
-        if isinstance(value, int) and 0 <= value < len(EMOTIONS):
-            labels[row] = value
+        found = meanings.get(value.strip().lower() if isinstance(value, str) else value)
+        # A boolean would pass for 0 or 1.
+        if found is None or isinstance(value, bool):
+            faults[row] = f"label {value!r}: expected {', '.join(map(str, meanings))}"
         else:
-            faults[row] = f"label {value!r}: expected 0…{len(EMOTIONS) - 1} ({', '.join(EMOTIONS)})"
+            labels[row] = found
     return labels
+
+
+def _meanings(table: pa.Table, column: str) -> dict[int | str, int]:
+    """What each value of the label column stands for in `EMOTIONS`.
+
+    Other people's files may count in another order, which they name in their metadata: `datasets` under
+    `huggingface`, ours under `label_names`. Without names, numbers are in the order of `EMOTIONS`.
+    """
+    import pyarrow.types as kinds
+
+    if not kinds.is_integer(table[column].type):
+        return {name: emotion_index(name) for name in (*EMOTIONS, *SYNONYMS)}
+    metadata = table.schema.metadata or {}
+    names: list[str] = metadata.get(b"label_names", b"").decode("utf-8", "replace").split(",")
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        names = json.loads(metadata[b"huggingface"])["info"]["features"][column]["names"]
+    if names in ([""], []):
+        names = list(EMOTIONS)
+    meanings: dict[int | str, int] = {}
+    for value, name in enumerate(names):
+        with contextlib.suppress(DataError):
+            meanings[value] = emotion_index(name)
+    return meanings
 
 
 def _splits(table: pa.Table, path: Path, assumed: int | None, faults: dict[int, str]) -> NDArray[np.int8]:

@@ -14,9 +14,9 @@ _SEPARATORS = b' \t"'
 def parse_block(text: UInt8, offsets: NDArray[np.int64], pixels: int) -> tuple[UInt8, NDArray[np.bool_]]:
     """Parses many rows of numbers at once.
 
-    text: (B,) uint8, the characters of all rows, one row directly after the other.
+    text: (B,) uint8, the characters of all rows, one directly after the other.
     offsets: (N + 1,) where each row starts in `text`, and where the last one ends.
-    Returns the values, (G, pixels) uint8 of the G good rows in order, and (N,) bool: which rows are good, that is
+    Returns the values, (G, pixels) uint8 of the G good rows in order, and (N,) bool: the good rows, which
     hold exactly `pixels` numbers of at most three digits in 0…255 and nothing else.
     """
     text = text[offsets[0] : offsets[-1]]

@@ -1,0 +1,276 @@
+"""`mien data`: datasets converted, shown and checked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mien.errors import DataError
+from mien.labels import EMOTIONS, FERPLUS_CHOICES, SPLITS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mien.data.audit import Audit
+    from mien.faces import FaceBatch
+
+data = typer.Typer(
+    name="data",
+    help="Datasets of faces: convert, show, check. FER-2013's CSV, parquet, HDF5, folders of pictures.",
+    no_args_is_help=True,
+)
+
+_SHOWN_BAD_ROWS = 20
+
+SOURCE = typer.Argument(..., metavar="PATH", help="A dataset: CSV, parquet, HDF5, or a folder.")
+SKIP_BAD = typer.Option(False, "--skip-bad", help="Leave out rows that are wrong, and say how many.")
+ASSUME_SPLIT = typer.Option(
+    None,
+    "--assume-split",
+    metavar="SPLIT",
+    help=f"Split of faces that do not tell theirs: {', '.join(SPLITS)}.",
+)
+AS_JSON = typer.Option(False, "--json", help="JSON alone on standard output.")
+
+
+def _print(*things: str | Table) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for thing in things:
+        if isinstance(thing, str):
+            # Unwrapped, so that a line about a row stays one line wherever it is sent.
+            console.print(thing, markup=False, soft_wrap=True)
+        else:
+            console.print(thing)
+
+
+def _say_skipped(batch: FaceBatch) -> None:
+    """One line on standard error where rows were left out."""
+    if batch.skipped:
+        typer.echo(f"mien: left out {len(batch.skipped)} bad rows, the first: {batch.skipped[0]}", err=True)
+
+
+@data.command()
+def convert(
+    source: Path = SOURCE,
+    target: Path = typer.Argument(..., metavar="DST", help="The file or folder to write."),
+    *,
+    format: str = typer.Option(
+        None, "--format", "-f", help="csv, parquet, hdf5 or folder; else by DST's ending."
+    ),
+    force: bool = typer.Option(False, "--force", help="Replace DST where it exists."),
+    skip_bad: bool = SKIP_BAD,
+    assume_split: str = ASSUME_SPLIT,
+    as_json: bool = AS_JSON,
+) -> None:
+    """Convert a dataset from any format to any other, whole or not at all.
+
+    Example: mien data convert fer2013.csv fer2013.parquet
+    """
+    from mien.data import FORMATS, format_of_name, read, write
+
+    chosen = format or format_of_name(target)
+    if chosen not in FORMATS:
+        raise DataError(f"unknown format {chosen!r}: expected one of {', '.join(FORMATS)}")
+    if target.exists():
+        if not force:
+            raise DataError(f"{target} exists: choose another name, or --force to replace it")
+        if target.is_dir() != ("" in FORMATS[chosen].suffixes):
+            kind = "a folder" if target.is_dir() else "a file"
+            raise DataError(f"{target} is {kind}, which {chosen} cannot replace: choose another name")
+    batch = read(source, skip_bad=skip_bad, assume_split=assume_split)
+    write(batch, target, chosen)
+    _say_skipped(batch)
+    lost = ["votes"] if batch.has_votes.any() and "votes" not in FORMATS[chosen].keeps else []
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "source": str(source),
+                    "target": str(target),
+                    "format": chosen,
+                    "n": len(batch),
+                    "skipped": list(batch.skipped),
+                    "not_kept": lost,
+                },
+                indent=2,
+            )
+        )
+        return
+    _print(f"{len(batch):,} faces written to {target} ({chosen})")
+    if lost:
+        _print(f"FER+ votes are not kept by {chosen}: parquet and hdf5 keep them")
+
+
+@data.command()
+def show(
+    source: Path = SOURCE,
+    *,
+    split: str = typer.Option(None, "--split", help=f"Only one split: {', '.join(SPLITS)}."),
+    out: Path = typer.Option(None, "--out", "-o", help="Draw a sample sheet into this picture file."),
+    per_emotion: int = typer.Option(
+        10, "--per-emotion", min=1, max=100, help="Faces of each emotion on the sheet."
+    ),
+    seed: int = typer.Option(0, "--seed", min=0, help="Which faces are drawn."),
+    skip_bad: bool = SKIP_BAD,
+    assume_split: str = ASSUME_SPLIT,
+    as_json: bool = AS_JSON,
+) -> None:
+    """Show how many faces each split and emotion has, and a sample sheet of them.
+
+    Example: mien data show fer2013.csv --out sheet.png
+    """
+    from mien.data import detect, read
+    from mien.data.counts import counts
+
+    batch = read(source, skip_bad=skip_bad, assume_split=assume_split)
+    if split is not None:
+        batch = batch.split(split)
+    if out is not None:
+        from mien.data.sheet import write_sheet
+
+        write_sheet(batch, out, per_emotion, seed)
+    _say_skipped(batch)
+    result = {
+        "source": str(source),
+        "format": detect(source)[0].name,
+        **counts(batch),
+        "skipped": list(batch.skipped),
+        "sheet": None if out is None else str(out),
+    }
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+        return
+    height, width = batch.images.shape[1:]
+    _print(f"{source} · {result['format']} · {len(batch):,} faces of {width}×{height}", _counts_table(result))
+    if any(part["with_votes"] for part in result["splits"].values()):
+        _print(_votes_table(result))
+    if out is not None:
+        _print(f"sample sheet: {out}")
+
+
+@data.command()
+def check(
+    source: Path = SOURCE,
+    *,
+    assume_split: str = ASSUME_SPLIT,
+    as_json: bool = AS_JSON,
+) -> None:
+    """Check a dataset: bad rows by file and row, exact and near copies, copies of known training sets.
+
+    Every bad row is reported. The exit code is 1 where there are any, 0 where there are none.
+
+    Example: mien data check fer2013.csv --json
+    """
+    from mien.cli.progress import share_done
+    from mien.data import detect, read
+    from mien.data.audit import audit
+    from mien.data.counts import counts
+
+    batch = read(source, skip_bad=True, assume_split=assume_split)
+    with share_done("looking for copies") as progress:
+        found = audit(batch, progress)
+    if as_json:
+        result = {
+            "source": str(source),
+            "format": detect(source)[0].name,
+            **counts(batch),
+            "bad_rows": list(batch.skipped),
+            "audit": found.to_dict(),
+        }
+        typer.echo(json.dumps(result, indent=2))
+    else:
+        _print(f"{source} · {len(batch):,} faces", _counts_table(counts(batch)), _findings(found))
+        for rows in found.conflicts[:_SHOWN_BAD_ROWS]:
+            _print(f"copies with different labels: rows {', '.join(map(str, rows))}")
+        _print_rest(len(found.conflicts))
+        for line in batch.skipped[:_SHOWN_BAD_ROWS]:
+            _print(f"bad row: {line}")
+        _print_rest(len(batch.skipped))
+        _print(f"{len(batch.skipped):,} bad rows" if batch.skipped else "no bad rows")
+    if batch.skipped:
+        raise typer.Exit(1)
+
+
+def _print_rest(count: int) -> None:
+    if count > _SHOWN_BAD_ROWS:
+        _print(f"… and {count - _SHOWN_BAD_ROWS:,} more; --json names them all")
+
+
+@data.command()
+def hashes(
+    source: Path = SOURCE,
+    *,
+    split: str = typer.Option("training", "--split", help=f"Which split: {', '.join(SPLITS)}."),
+    out: Path = typer.Option(..., "--out", "-o", help="The .npy file to write."),
+    skip_bad: bool = SKIP_BAD,
+    assume_split: str = ASSUME_SPLIT,
+) -> None:
+    """Write the hashes by which copies of a training set's faces are known without having it.
+
+    Example: mien data hashes fer2013.csv --split training --out fer2013-training.npy
+    """
+    from mien.data import read
+    from mien.data.known import write_hashes
+
+    if out.suffix != ".npy":
+        raise DataError(f"{out.name!r}: expected a name that ends in .npy")
+    batch = read(source, skip_bad=skip_bad, assume_split=assume_split).split(split)
+    _say_skipped(batch)
+    _print(f"{write_hashes(batch.images, out):,} hashes of {len(batch):,} {split} faces written to {out}")
+
+
+def _counts_table(result: dict[str, Any]) -> Table:
+    """Emotions down, splits across: it fits the narrowest terminal."""
+    from rich.table import Table
+
+    parts = result["splits"]
+    table = Table("faces")
+    for split in parts:
+        table.add_column(split, justify="right")
+    for name in EMOTIONS:
+        table.add_row(name, *(f"{part['emotions'][name]:,}" for part in parts.values()))
+    table.add_section()
+    table.add_row("all", *(f"{part['n']:,}" for part in parts.values()))
+    table.add_row("with FER+ votes", *(f"{part['with_votes']:,}" for part in parts.values()))
+    return table
+
+
+def _votes_table(result: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    parts = result["splits"]
+    table = Table("FER+ votes")
+    for split in parts:
+        table.add_column(split, justify="right")
+    for name in FERPLUS_CHOICES:
+        table.add_row(name, *(f"{part['votes'][name]:,}" for part in parts.values()))
+    return table
+
+
+def _findings(found: Audit) -> Table:
+    from rich.table import Table
+
+    table = Table("finding", "where")
+    table.add_column("count", justify="right")
+    for split, number in found.exact_within.items():
+        table.add_row("repeats of an earlier face, equal in every pixel", split, f"{number:,}")
+    for split, other, faces, same in found.exact_across:
+        table.add_row(
+            f"faces that are pixel copies of one in {other} ({same:,} with its label)", split, f"{faces:,}"
+        )
+    table.add_row("sets of pixel copies with different labels", "all", f"{len(found.conflicts):,}")
+    for split, pairs in found.near_within.items():
+        table.add_row("pairs of near copies", split, f"{pairs:,}")
+    for split, other, faces in found.near_across:
+        table.add_row(f"faces with a near copy in {other}", split, f"{faces:,}")
+    table.add_row("near pairs that are mirror images", "all", f"{found.mirrored:,}")
+    for name, counts in found.known.items():
+        for split, faces in counts.items():
+            table.add_row(f"pixel copies of faces in {name}", split, f"{faces:,}")
+    table.add_row("faces that FER+ calls no face", "all", f"{found.not_a_face:,}")
+    return table
