@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mien.evaluation.calibration import cross_fitted_ece, fit_temperature
-from mien.evaluation.evaluate import Evaluation, Figures, evaluate
+from mien.evaluation.evaluate import Evaluation, Figures, evaluate, measure
+from mien.evaluation.protocols import Scores
 
-__all__ = ["Evaluation", "Figures", "cross_fitted_ece", "evaluate", "fit_temperature"]
+__all__ = ["Evaluation", "Figures", "Scores", "cross_fitted_ece", "evaluate", "fit_temperature", "measure"]

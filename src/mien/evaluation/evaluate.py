@@ -14,7 +14,7 @@ from mien.errors import DataError, ModelError
 from mien.evaluation import calibration, humans, metrics
 from mien.evaluation.protocols import Classifier, Progress, Scores, find
 from mien.faces import FaceBatch
-from mien.labels import EMOTIONS
+from mien.labels import EMOTIONS, positions
 
 _CONTRACT = (
     "n", "accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "per_class", "confusion", "ece",
@@ -113,50 +113,82 @@ def evaluate(
     seed: int = 0,
     progress: Progress = lambda done, of: None,
 ) -> Evaluation:
-    """Shows every face to a network by a protocol and measures its answers.
+    """Shows every face to a network by a protocol and measures its answers; see `measure`.
 
     classify: images (N, H, W) uint8 → (probabilities, logits), each (N, C) in the order of `labels`.
-    copies: (N,) bool, the faces that are copies of training faces; None where that was not looked for.
-    temperature: the network's own, recorded only. seed: of the two halves for the cross-fitted calibration.
-    Faces of emotions that the network does not know are left out and counted.
-    Raises: DataError for an unknown protocol or when no face is left; ModelError when a label is no emotion
-    or the scores do not fit the faces.
+    Raises: DataError for an unknown protocol, and what `measure` does.
     """
     chosen = find(protocol)
-    foreign = [name for name in labels if name not in EMOTIONS]
-    if foreign:
-        raise ModelError(f"{model} answers {', '.join(foreign)}: expected some of {', '.join(EMOTIONS)}")
-    known = np.isin(faces.labels, [EMOTIONS.index(name) for name in labels])
-    if not known.any():
-        raise DataError(f"no face of {', '.join(labels)} in {dataset} ({split})")
-    left_out = int((~known).sum())
-    if left_out:
-        faces, copies = faces.select(known), None if copies is None else copies[known]
     scores = chosen.run(classify, faces, progress)
-    if scores.probabilities.shape != (len(faces), len(labels)):
-        raise ModelError(
-            f"{model} gave scores {scores.probabilities.shape}: expected {(len(faces), len(labels))}"
-        )
-    truth = np.array([labels.index(EMOTIONS[label]) for label in faces.labels])
-    measure = partial(
-        _measure, scores, truth, faces.votes, labels=tuple(labels), temperature=temperature, seed=seed
-    )
-    everyone = np.ones(len(faces), bool)
-    original = None if copies is None else ~copies
-    return Evaluation(
+    return measure(
+        scores,
+        faces,
         model=model,
         dataset=dataset,
         split=split,
         protocol=chosen.name,
-        labels=tuple(labels),
-        figures=measure(keep=everyone),
-        without_copies=(measure(keep=original) if original is not None and original.any() else None),
-        copies=None if copies is None else int(copies.sum()),
-        left_out=left_out,
+        labels=labels,
+        copies=copies,
+        temperature=temperature,
+        seed=seed,
     )
 
 
-def _measure(
+def measure(
+    scores: Scores,
+    faces: FaceBatch,
+    *,
+    model: str,
+    dataset: str,
+    split: str,
+    protocol: str = "single",
+    labels: Sequence[str] = EMOTIONS,
+    copies: NDArray[np.bool_] | None = None,
+    temperature: float | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Measures answers that were given already.
+
+    scores: one row a face, in the order of `labels`.
+    copies: (N,) bool, the faces that are copies of training faces; None where that was not looked for.
+    temperature: the network's own, recorded only. seed: of the two halves for the cross-fitted calibration.
+    Faces of emotions that the network does not know are left out and counted.
+    Raises: DataError when no face is left; ModelError when a label is no emotion or the scores do not fit the
+    faces.
+    """
+    if foreign := [name for name in labels if name not in EMOTIONS]:
+        raise ModelError(f"{model} answers {', '.join(foreign)}: expected some of {', '.join(EMOTIONS)}")
+    if scores.probabilities.shape != (len(faces), len(labels)):
+        raise ModelError(
+            f"{model} gave scores {scores.probabilities.shape}: expected {(len(faces), len(labels))}"
+        )
+    known = np.isin(faces.labels, [EMOTIONS.index(name) for name in labels])
+    if not known.any():
+        raise DataError(f"no face of {', '.join(labels)} in {dataset} ({split})")
+    figures = partial(
+        _figures,
+        Scores(scores.probabilities[known], scores.logits[known]),
+        positions(faces.labels[known], labels),
+        faces.votes[known],
+        labels=tuple(labels),
+        temperature=temperature,
+        seed=seed,
+    )
+    original = None if copies is None else ~copies[known]
+    return Evaluation(
+        model=model,
+        dataset=dataset,
+        split=split,
+        protocol=protocol,
+        labels=tuple(labels),
+        figures=figures(keep=np.ones(int(known.sum()), bool)),
+        without_copies=figures(keep=original) if original is not None and original.any() else None,
+        copies=None if original is None else int((~original).sum()),
+        left_out=int((~known).sum()),
+    )
+
+
+def _figures(
     scores: Scores,
     truth: NDArray[np.int64],
     votes: humans.Votes,

@@ -132,36 +132,35 @@ def per_class_bars(figures: Figures) -> Figure:
     With votes: the network in each rater's seat and one rater, both against the majority of the other raters.
     """
     names = list(figures.per_class)
+    places = np.arange(len(names))
+    colours = [EMOTION_COLOURS[name] for name in names]
+    people = figures.humans
+    width = 0.25 if people else 0.6
     figure = blank(3.6)
     axes = figure.add_subplot()
-    places = np.arange(len(names))
-    people = figures.humans
-    width = 0.27 if people else 0.6
-    first = places - width if people else places
-    colours = [EMOTION_COLOURS[name] for name in names]
-    recalls = [figures.per_class[name].recall or 0.0 for name in names]
-    bounds = [figures.per_class[name].recall_ci95 or (0.0, 0.0) for name in names]
-    errors = [[r - low for r, (low, _) in zip(recalls, bounds, strict=True)],
-              [high - r for r, (_, high) in zip(recalls, bounds, strict=True)]]  # fmt: skip
-    axes.bar(first, recalls, width * 0.92, color=colours, label="network, against the labels")
+    recalls = np.array([_rate(each.recall) for each in figures.per_class.values()])
+    ends = np.array([each.recall_ci95 or (np.nan, np.nan) for each in figures.per_class.values()])
+    first = places - 0.27 if people else places
+    axes.bar(first, recalls, width, color=colours)
+    errors = np.abs(ends - recalls[:, None]).T
     axes.errorbar(first, recalls, yerr=errors, fmt="none", ecolor=INK, elinewidth=1, capsize=2)
     if people:
         seat, rater = people["in_a_raters_seat"]["per_class"], people["rater_ceiling"]["per_class"]
+        axes.bar(places, [_rate(seat[name]) for name in names], width, color=colours, alpha=0.45)
         axes.bar(
-            places, [seat[name] or 0.0 for name in names], width * 0.92, color=colours, alpha=0.45,
-            label="network, against the other raters",
+            places + 0.27, [_rate(rater[name]) for name in names], width,
+            facecolor="none", edgecolor=colours, linewidth=1.4,
         )  # fmt: skip
-        axes.bar(
-            places + width, [rater[name] or 0.0 for name in names], width * 0.92, facecolor="none",
-            edgecolor=colours, linewidth=1.4, label="one rater, against the other raters",
-        )  # fmt: skip
+        _bar_key(figure)
     axes.set_xticks(places, names)
     axes.set_ylim(0, 1)
     percent_axis(axes)
     axes.set_title("Accuracy of each class")
-    if people:
-        _bar_key(figure)
     return figure
+
+
+def _rate(value: float | None) -> float:
+    return np.nan if value is None else value
 
 
 def _bar_key(figure: Figure) -> None:

@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Callable
 from html import escape
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from mien.errors import MissingDependency
 
@@ -42,7 +42,7 @@ FAINT = "#8A929C"
 WIDTH = 6.0
 """Inches: a figure fills a column of a page and stays legible on a phone."""
 
-_RC = {
+_RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 10,

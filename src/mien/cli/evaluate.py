@@ -1,0 +1,187 @@
+"""`mien evaluate`: how good a network is on a split of a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.table import Table
+
+    from mien.evaluation import Evaluation, Figures
+    from mien.faces import FaceBatch
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A network's name, an .onnx file or a run folder.")],
+    *,
+    data: Annotated[Path, typer.Option(help="Dataset in any format that mien data reads.")],
+    split: Annotated[str, typer.Option(help="training, public or private.")],
+    protocol: Annotated[str, typer.Option(help="How a picture is shown to the network.")] = "single",
+    skip_bad: Annotated[
+        bool, typer.Option(help="Leave out rows that are wrong instead of stopping.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the figures to this JSON file as well.")] = None,
+) -> None:
+    """Measure a network: accuracy with its interval, each class, calibration, agreement with people.
+
+    Figures are given with and without the faces that are copies of training faces.
+
+    Example: mien evaluate conv_net --data fer2013.csv --split public
+    """
+    from mien import data as datasets
+    from mien import evaluation, storage
+    from mien.cli.progress import share_done
+    from mien.evaluation import protocols
+    from mien.inference.predictor import load
+
+    protocols.find(protocol)
+    predictor = load(model)
+    everything = datasets.read(data, skip_bad=skip_bad, assume_split=split)
+    faces = everything.split(split)
+    if everything.skipped:
+        first = everything.skipped[0]
+        typer.echo(f"mien: left out {len(everything.skipped)} bad rows, the first: {first}", err=True)
+
+    def classify(images: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+        readings = predictor.classify(images)
+        return readings.probabilities, readings.logits
+
+    with share_done("evaluating") as report:
+        found = evaluation.evaluate(
+            classify,
+            faces,
+            model=model,
+            dataset=data.name,
+            split=split,
+            protocol=protocol,
+            labels=predictor.labels,
+            copies=_copies(everything, faces, split),
+            temperature=predictor.card.temperature,
+            progress=lambda done, of: report(done / of),
+        )
+    if out is not None:
+        storage.write_json(out, found.to_dict())
+    if json_output:
+        import json
+
+        typer.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+    else:
+        _show(found)
+
+
+def _copies(everything: FaceBatch, faces: FaceBatch, split: str) -> NDArray[np.bool_] | None:
+    """Copies of FER-2013's training faces, by their hashes, and of the training split of the data itself."""
+    import numpy as np
+
+    from mien.data.hashes import pixel_hashes
+    from mien.data.known import known_copies
+    from mien.labels import SPLITS
+
+    training = SPLITS.index("training")
+    if split == SPLITS[training]:
+        return None
+    own = pixel_hashes(everything.images[everything.splits == training])
+    return known_copies(faces.images) | np.isin(pixel_hashes(faces.images), own)
+
+
+def _show(found: Evaluation) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    figures = found.figures
+    console.print(
+        f"[bold]{found.model}[/bold] on {found.dataset}, split {found.split}, protocol {found.protocol}"
+    )
+    if found.left_out:
+        console.print(f"{found.left_out:,} faces of emotions that the network does not know are left out")
+    console.print(_overall(found))
+    console.print(_classes(figures))
+    console.print(_confusion(figures, found.labels))
+
+
+def _percent(rate: float | None) -> str:
+    return "–" if rate is None else f"{100 * rate:.1f}%"
+
+
+def _with_interval(rate: float | None, ends: Any) -> str:
+    return _percent(rate) + ("" if ends is None else f" ({100 * ends[0]:.1f}–{100 * ends[1]:.1f})")
+
+
+def _table(title: str, *heads: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True
+    )
+    table.add_column(heads[0], no_wrap=True)
+    for head in heads[1:]:
+        table.add_column(head, justify="right", no_wrap=True)
+    return table
+
+
+def _overall(found: Evaluation) -> Table:
+    title, measured, heads = "Results", [found.figures], [f"all {found.figures.n:,} faces"]
+    if found.without_copies is not None:
+        measured.append(found.without_copies)
+        heads.append(f"{found.without_copies.n:,} without copies")
+        title = f"Results; {found.copies:,} faces are copies of training faces"
+    table = _table(title, "", *heads)
+    table.add_row("accuracy (95% interval)", *(_with_interval(f.accuracy, f.accuracy_ci95) for f in measured))
+    table.add_row("balanced accuracy", *(_percent(f.balanced_accuracy) for f in measured))
+    table.add_row("macro F1", *(_percent(f.macro_f1) for f in measured))
+    table.add_row("calibration error, as shipped", *(_percent(f.ece) for f in measured))
+    calibrations = [f.calibration for f in measured]
+    if all(calibrations):
+        table.add_row(
+            "calibration error, cross-fitted", *(_percent(c["ece_cross_fitted"]) for c in calibrations if c)
+        )
+    people = [f.humans for f in measured if f.humans]
+    if len(people) == len(measured):
+        _add_people(table, people)
+    return table
+
+
+def _add_people(table: Table, people: list[dict[str, Any]]) -> None:
+    table.add_section()
+    table.add_row(
+        "against people's clear majority",
+        *(_with_interval(p["accuracy"], p["accuracy_ci95"]) for p in people),
+    )
+    table.add_row("the labels against it", *(_percent(p["label_agreement"]) for p in people))
+    table.add_row(
+        "network against the other raters", *(_percent(p["in_a_raters_seat"]["accuracy"]) for p in people)
+    )
+    table.add_row("one rater against the others", *(_percent(p["rater_ceiling"]["accuracy"]) for p in people))
+    table.add_row(
+        "KL(votes ‖ network), nats", *("–" if p["kl"] is None else f"{p['kl']:.3f}" for p in people)
+    )
+
+
+def _classes(figures: Figures) -> Table:
+    people = figures.humans
+    heads = ["faces", "recall (95%)", "precision", "F1"]
+    table = _table("Classes", "", *heads, *(["vs raters", "one rater"] if people else []))
+    for name, each in figures.per_class.items():
+        row = [name, f"{each.support:,}", _with_interval(each.recall, each.recall_ci95)]
+        row += [_percent(each.precision), _percent(each.f1)]
+        if people:
+            row += [_percent(people[who]["per_class"][name]) for who in ("in_a_raters_seat", "rater_ceiling")]
+        table.add_row(*row)
+    return table
+
+
+def _confusion(figures: Figures, labels: tuple[str, ...]) -> Table:
+    table = _table("Confusion: rows truth, columns what the network said", "", *labels)
+    for row, (name, counts) in enumerate(zip(labels, figures.confusion.tolist(), strict=True)):
+        cells = [
+            f"[bold]{count}[/bold]" if row == column else str(count) for column, count in enumerate(counts)
+        ]
+        table.add_row(name, *cells)
+    return table
