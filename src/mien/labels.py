@@ -5,6 +5,11 @@ Source: FER-2013 (Goodfellow et al. 2013) for the order, FER+ (Barsoum et al. 20
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 from mien.errors import DataError
 
 EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -54,3 +59,16 @@ def ferplus_columns() -> list[int]:
     """For each of `EMOTIONS`, the index of its column in FER+'s ten votes."""
     names = [SYNONYMS.get(choice, choice) for choice in FERPLUS_CHOICES]
     return [names.index(emotion) for emotion in EMOTIONS]
+
+
+def positions(labels: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.int64]:
+    """Indices into `EMOTIONS` (N,) as indices into a network's own label names (N,).
+
+    Raises: DataError when a face has an emotion that is not among the names.
+    """
+    place = np.array([names.index(emotion) if emotion in names else -1 for emotion in EMOTIONS])
+    found: NDArray[np.int64] = place[labels]
+    if (found < 0).any():
+        stranger = EMOTIONS[int(labels[found < 0][0])]
+        raise DataError(f"a face of {stranger}: expected only {', '.join(names)}")
+    return found

@@ -17,7 +17,7 @@ from mien.errors import DataError
 from mien.storage import packaged, write_json
 
 Entry = dict[str, Any]
-"""Keys: recipe, recipe_as_run, command, seed, commit, mien, date, machine, budget, paper, figures, history."""
+"""What a finished run leaves: recipe as run, command, seed, commit, machine, budget, figures, history."""
 
 _PACKAGES = ("torch", "onnxruntime", "numpy")
 
@@ -114,10 +114,16 @@ def entries(folder: Path | None = None) -> list[Entry]:
 
     Raises: DataError naming a file that is not JSON.
     """
-    found = []
-    for path in sorted((folder or packaged("results")).glob("*.json")):
-        try:
-            found.append(json.loads(path.read_text(encoding="utf-8")))
-        except ValueError as error:
-            raise DataError(f"{path} is not JSON ({error}): restore or remove it") from error
-    return found
+    return [read(path) for path in sorted((folder or packaged("results")).glob("*.json"))]
+
+
+def read(path: Path) -> Entry:
+    """One finished run.
+
+    Raises: DataError when the file is not JSON.
+    """
+    try:
+        entry: Entry = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is no ledger entry ({error}): restore or remove it") from error
+    return entry

@@ -9,10 +9,15 @@ from typing import Any, NoReturn
 import typer
 
 from mien import __version__
+from mien.cli.bench import bench
 from mien.cli.data import data
 from mien.cli.evaluate import evaluate
 from mien.cli.fetch import fetch
+from mien.cli.models import models
 from mien.cli.predict import predict
+from mien.cli.recipes import recipes
+from mien.cli.reproduce import reproduce
+from mien.cli.search import search
 from mien.cli.train import train
 from mien.errors import MienError
 
@@ -48,8 +53,13 @@ def root(
 
 app.command()(predict)
 app.command()(fetch)
+app.command()(models)
+app.command()(recipes)
 app.command()(train)
+app.command()(search)
 app.command()(evaluate)
+app.command()(reproduce)
+app.command()(bench)
 app.add_typer(data)
 
 

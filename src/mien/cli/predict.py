@@ -26,6 +26,7 @@ class _File(NamedTuple):
 
 def predict(
     sources: Annotated[list[Path], typer.Argument(metavar="SRC…", help="Pictures, and folders of pictures.")],
+    *,
     model: Annotated[
         str | None,
         typer.Option(help="A shipped network's name, an .onnx file, or a run folder; see 'mien models'."),

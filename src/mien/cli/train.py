@@ -13,19 +13,27 @@ from mien.cli.extras import require
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe (see mien recipes) or path to a TOML file.")],
+    recipe: Annotated[
+        str, typer.Argument(help="Name of a recipe (see mien recipes) or path to a TOML file.")
+    ],
     data: Annotated[Path, typer.Option(help="Dataset in any format that mien data reads.")],
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, such as train.epochs=3; may be repeated.")
     ] = None,
-    budget: Annotated[str, typer.Option(help="smoke, cpu or full: the recipe's own changes for it.")] = "full",
+    budget: Annotated[
+        str, typer.Option(help="smoke, cpu or full: the recipe's own changes for it.")
+    ] = "full",
     start: Annotated[
         str | None, typer.Option("--from", help="Start from a shipped network's weights or an earlier run's.")
     ] = None,
     resume: Annotated[bool, typer.Option(help="Go on where the run in --out was stopped.")] = False,
-    skip_bad: Annotated[bool, typer.Option(help="Leave out rows that are wrong instead of stopping.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the run's ledger entry as JSON.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option(help="Leave out rows that are wrong instead of stopping.")
+    ] = False,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print the run's ledger entry as JSON.")
+    ] = False,
 ) -> None:
     """Train a network by a recipe.
 
@@ -58,5 +66,6 @@ def train(
     low, high = figures["accuracy_ci95"]
     typer.echo(
         f"accuracy on {split}: {figures['accuracy']:.4f} (95 % interval {low:.4f}…{high:.4f}) "
-        f"in epoch {entry['budget']['best_epoch']} of {entry['budget']['epochs']}; report: {out / 'report.html'}"
+        f"in epoch {entry['budget']['best_epoch']} of {entry['budget']['epochs']}; "
+        f"report: {out / 'report.html'}"
     )

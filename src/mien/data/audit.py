@@ -105,17 +105,14 @@ def _unit_rows(images: UInt8, describe: Callable[[UInt8], NDArray[np.float32]]) 
 
 
 def _coarse(image: UInt8) -> NDArray[np.float32]:
-    small: NDArray[np.float32] = cv2.resize(
-        image.astype(np.float32), (COARSE_SIDE, COARSE_SIDE), interpolation=cv2.INTER_AREA
-    )
-    return small
+    small = cv2.resize(image.astype(np.float32), (COARSE_SIDE, COARSE_SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32)
 
 
 def _fine(image: UInt8) -> NDArray[np.float32]:
     """The face without its broad light and shade."""
     small = cv2.resize(image.astype(np.float32), (DETAIL_SIDE, DETAIL_SIDE), interpolation=cv2.INTER_AREA)
-    fine: NDArray[np.float32] = small - cv2.GaussianBlur(small, (0, 0), DETAIL_BLUR)
-    return fine
+    return np.asarray(small - cv2.GaussianBlur(small, (0, 0), DETAIL_BLUR), np.float32)
 
 
 def _mirrored(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from mien.labels import EMOTIONS, positions
 _CONTRACT = (
     "n", "accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "per_class", "confusion", "ece",
 )  # fmt: skip
+_REBUILT = ("accuracy_ci95", "per_class", "confusion", "reliability")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +62,20 @@ class Figures:
             "calibration": self.calibration,
             "humans": self.humans,
         }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Figures:
+        """The figures that `to_dict` gave, as a ledger entry holds them."""
+        per_class = {
+            name: metrics.ClassFigures.from_dict(each) for name, each in stored["per_class"].items()
+        }
+        return cls(
+            **{name: stored[name] for name in cls.__slots__ if name not in _REBUILT},
+            accuracy_ci95=(stored["accuracy_ci95"][0], stored["accuracy_ci95"][1]),
+            per_class=per_class,
+            confusion=np.array(stored["confusion"], np.int64),
+            reliability=metrics.Reliability.from_dict(stored["reliability"]),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

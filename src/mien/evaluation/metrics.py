@@ -6,6 +6,7 @@ Labels are class indices, probabilities rows that sum to 1; numpy in, floats and
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,12 @@ class ClassFigures:
             "f1": self.f1,
             "support": self.support,
         }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> ClassFigures:
+        """What `to_dict` gave."""
+        ends = stored["recall_ci95"]
+        return cls(**{**stored, "recall_ci95": None if ends is None else (ends[0], ends[1])})
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
@@ -145,6 +152,12 @@ class Reliability:
             "confidence": [None if math.isnan(value) else value for value in self.confidence.tolist()],
             "accuracy": [None if math.isnan(value) else value for value in self.accuracy.tolist()],
         }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Reliability:
+        """What `to_dict` gave."""
+        floats = {name: np.array(stored[name], np.float64) for name in ("edges", "confidence", "accuracy")}
+        return cls(counts=np.array(stored["counts"], np.int64), **floats)
 
 
 def reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int = BINS) -> Reliability:

@@ -33,7 +33,7 @@ def annotate(image: NDArray[np.uint8], predictions: list[Prediction]) -> Image.I
 
 def caption(prediction: Prediction) -> str:
     """What is written at a face, such as 'happy 93 %' or 'sad? 41 %'."""
-    return f"{prediction.label}{'?' if prediction.unsure else ''} {prediction.confidence:.0%}".replace("%", " %")
+    return f"{prediction.label}{'?' * prediction.unsure} {100 * prediction.confidence:.0f} %"
 
 
 def _draw_box(

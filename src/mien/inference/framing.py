@@ -24,7 +24,7 @@ def square_of(box: tuple[float, float, float, float], framing: Framing) -> Squar
 
 
 def centre_square(width: int, height: int) -> Square:
-    """The largest square in the middle: how a picture that is itself a face is read, without being squashed."""
+    """The largest square in the middle: how a picture that is itself a face is read, never squashed."""
     side = min(width, height)
     return ((width - side) // 2, (height - side) // 2, side)
 

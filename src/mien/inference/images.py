@@ -1,4 +1,4 @@
-"""Opening pictures of any kind as upright RGB, and finding them in folders; bounded, and one line for each bad file."""
+"""Opening pictures of any kind as upright RGB, within bounds, and finding them in folders."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ MAX_PIXELS = 128_000_000
 """Larger pictures are refused before they are decoded: above a 108-megapixel telephone's, 384 MB as RGB."""
 
 PICTURE_SUFFIXES = frozenset(
-    ".avif .bmp .dib .gif .ico .jfif .jp2 .jpe .jpeg .jpg .jpx .pbm .pcx .pgm .png .pnm .ppm .qoi .sgi "
-    ".tga .tif .tiff .webp .xbm".split()
-)
+    (
+        ".avif", ".bmp", ".dib", ".gif", ".ico", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".jpx", ".pbm",
+        ".pcx", ".pgm", ".png", ".pnm", ".ppm", ".qoi", ".sgi", ".tga", ".tif", ".tiff", ".webp", ".xbm",
+    )
+)  # fmt: skip
 """What counts as a picture in a folder; a file that is named is always tried."""
 
 _RUNS_A_PROGRAM = frozenset({"EPS", "WMF"})
@@ -82,7 +84,9 @@ def find_pictures(source: Path, outside: Path | None = None) -> tuple[list[Path]
 
     for root, folders, files in os.walk(source, onerror=refuse):
         here = Path(root)
-        folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() != shut]
+        folders[:] = [
+            each for each in folders if not each.startswith(".") and (here / each).resolve() != shut
+        ]
         found += [
             here / name
             for name in files
@@ -146,6 +150,11 @@ def _open(content: bytes, name: str) -> UInt8:
             f"{name} would unpack to more than the {MAX_PIXELS // 10**6} million pixels that are read:"
             " make it smaller first"
         ) from None
+    except ImageError:
+        raise
+    # Pillow's readers raise almost anything on a damaged file: OSError, SyntaxError, IndexError…
+    except Exception as error:
+        raise ImageError(f"{name} is damaged or truncated: {error}") from error
 
 
 def _decode(image: Image.Image, name: str) -> UInt8:
@@ -154,7 +163,6 @@ def _decode(image: Image.Image, name: str) -> UInt8:
         raise ImageError(f"{name} is {image.format}: expected a picture of pixels such as JPEG or PNG")
     try:
         image.load()
-    # Pillow's decoders raise almost anything on a damaged file: OSError, SyntaxError, struct.error, IndexError…
     except Exception as error:
         raise ImageError(f"{name} is damaged or truncated: {error}") from error
     try:
@@ -201,7 +209,8 @@ def _from_array(array: NDArray[Any]) -> UInt8:
     grey = array.ndim == 2
     if array.dtype != np.uint8 or not (grey or (array.ndim == 3 and array.shape[2] == 3)):
         raise ImageError(
-            f"an array of {array.dtype} {array.shape}: expected uint8 (height, width, 3) RGB or (height, width) grey"
+            f"an array of {array.dtype} {array.shape}:"
+            " expected uint8, RGB (height, width, 3) or grey (height, width)"
         )
     _check_pixels(array.shape[1], array.shape[0], "the array")
     return np.repeat(array[:, :, None], 3, axis=2) if grey else np.ascontiguousarray(array)

@@ -32,7 +32,7 @@ OUTPUTS = ("probabilities", "logits", "embedding", "maps")
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What the network says of N faces: probabilities (N, C) calibrated, logits (N, C) before the temperature."""
+    """What the network says of N faces: calibrated probabilities (N, C); logits (N, C) before that."""
 
     probabilities: Floats
     logits: Floats
@@ -94,12 +94,12 @@ class Predictor:
     def run(self, images: UInt8, outputs: tuple[str, ...]) -> tuple[Floats, ...]:
         """Named outputs (see `OUTPUTS`) of the network for grey faces.
 
-        Shape: images (N, S, S) uint8, S the network's input size, N may be 0; returns one (N, …) float32 a name.
+        Shape: images (N, S, S) uint8, S the network's input size, N may be 0; returns (N, …) float32 a name.
         Raises: ImageError when the shape or type differs.
         """
         size = self.card.input_size
         if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (size, size):
-            raise ImageError(f"faces of {images.dtype} {images.shape}: expected uint8 (N, {size}, {size}) grey")
+            raise ImageError(f"faces of {images.dtype} {images.shape}: expected uint8 (N, {size}, {size})")
         parts = []
         # A network has no batch of none: its outputs' shapes are learnt from one blank face.
         source = images if len(images) else np.zeros((1, size, size), np.uint8)
@@ -234,6 +234,7 @@ def _read_card(session: Any, path: Path) -> Card:
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} has damaged metadata 'mien': {error!r}; export it again") from error
     classes = next(value.shape for value in session.get_outputs() if value.name == "probabilities")[-1]
-    if len(set(card.labels)) != len(card.labels) or (isinstance(classes, int) and classes != len(card.labels)):
+    unequal = isinstance(classes, int) and classes != len(card.labels)
+    if unequal or len(set(card.labels)) != len(card.labels):
         raise ModelError(f"{path} names {len(card.labels)} labels {card.labels} for {classes} classes")
     return card

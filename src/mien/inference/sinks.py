@@ -1,4 +1,4 @@
-"""Where predictions go while they are made: a JSON array on a stream, a CSV file, a folder of annotated pictures."""
+"""Where predictions go while they are made: a JSON array, a CSV file, a folder of annotated pictures."""
 
 from __future__ import annotations
 
@@ -22,10 +22,14 @@ MARK = "_mien"
 
 _JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 _JPEG_LONGEST = 65_500
+_COLUMNS = (
+    "source", "frame", "time_s", "face", "x", "y", "width", "height", "detection", "label", "confidence",
+    "unsure",
+)  # fmt: skip
 
 
 class JsonArray:
-    """One array on a stream, one object a face, written as they come; it is closed whatever happens within."""
+    """One array on a stream, one object a face, written as they come and closed whatever happens."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -56,8 +60,7 @@ class CsvTable:
     """
 
     def __init__(self, path: Path, labels: tuple[str, ...]) -> None:
-        self._columns = "source frame time_s face x y width height detection label confidence unsure".split()
-        self._columns += labels
+        self._columns = [*_COLUMNS, *labels]
         self._target = storage.atomic(path)
 
     def __enter__(self) -> Self:
@@ -84,7 +87,7 @@ class CsvTable:
 
 
 class Gallery:
-    """Annotated pictures in a folder, as the sources lie in theirs; no source and no other picture is overwritten.
+    """Annotated pictures in a folder, as the sources lie in theirs; no source is overwritten.
 
     `photo.jpg` becomes `photo_mien.jpg`; what is not JPEG becomes PNG. A name that is a source's, or that
     an earlier picture of this run has taken, gets a number: `photo_mien-2.jpg`.
@@ -97,17 +100,19 @@ class Gallery:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"cannot make the folder {folder}: {error.strerror}; choose another") from error
+            raise StorageError(f"cannot make {folder}: {error.strerror}; choose another folder") from error
 
     def save(self, name: Path, image: NDArray[np.uint8], predictions: list[Prediction]) -> Path:
-        """Writes the annotated picture of a source whose path relative to its folder is `name`; returns where."""
+        """Writes the annotated picture of a source; `name` is its path in its folder. Returns where."""
         small = max(image.shape[:2]) <= _JPEG_LONGEST
         suffix = name.suffix if name.suffix.lower() in _JPEG_SUFFIXES and small else ".png"
         target = self._free(self.folder / name.parent / f"{name.stem}{MARK}", suffix)
         with storage.atomic(target) as temporary:
-            annotate(image, predictions).save(
-                temporary, "PNG" if suffix == ".png" else "JPEG", **({} if suffix == ".png" else {"quality": 92})
-            )
+            drawn = annotate(image, predictions)
+            if suffix == ".png":
+                drawn.save(temporary, "PNG")
+            else:
+                drawn.save(temporary, "JPEG", quality=92)
         return target
 
     def _free(self, stem: Path, suffix: str) -> Path:

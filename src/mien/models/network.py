@@ -42,7 +42,8 @@ class MeanImage(nn.Module):
         mean = images.mean(axis=0, dtype=np.float64)
         # Accumulated over blocks, because a float64 copy of the whole set takes eight times its memory.
         squares = sum(
-            float(np.square(block - mean).sum()) for block in np.array_split(images, max(1, len(images) // 1024))
+            float(np.square(block - mean).sum())
+            for block in np.array_split(images, max(1, len(images) // 1024))
         )
         self.mean.copy_(torch.from_numpy(mean)[None, None])
         self.deviation.fill_(max((squares / images.size) ** 0.5, 1e-6))

@@ -43,7 +43,7 @@ def export(network: Network, path: Path, *, name: str, unsure_below: float) -> N
     size = network.input_size
     was_training = network.training
     network.eval()
-    exported = _Exported(network).to("cpu", memory_format=torch.contiguous_format)
+    exported = _Exported(network).to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -58,6 +58,7 @@ def export(network: Network, path: Path, *, name: str, unsure_below: float) -> N
             verbose=False,
         )
     network.train(was_training)
+    assert program is not None
     model = program.model_proto
     _strip_prefix(model.graph, "network.")
     metadata = {
@@ -120,5 +121,7 @@ def restore(path: Path) -> Network:
         if name in weights and weights[name].shape == value.shape:
             value.copy_(weights[name])
         elif not name.endswith("num_batches_tracked"):
-            raise ModelError(f"{path} lacks {name} of shape {tuple(value.shape)} for {metadata['architecture']}")
+            raise ModelError(
+                f"{path} lacks {name} of shape {tuple(value.shape)} for {metadata['architecture']}"
+            )
     return network.eval()

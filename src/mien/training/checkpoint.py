@@ -37,9 +37,13 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint {path}: expected a run folder that has trained") from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is corrupt ({error}): remove it, or train into a new folder") from error
+        raise CheckpointError(
+            f"{path} is corrupt ({error}): remove it, or train into a new folder"
+        ) from error
     if metadata.get("sha256") != _digest(tensors):
-        raise CheckpointError(f"{path} is corrupt (its checksum differs): remove it, or train into a new folder")
+        raise CheckpointError(
+            f"{path} is corrupt (its checksum differs): remove it, or train into a new folder"
+        )
     return tensors, json.loads(metadata["state"])
 
 
@@ -71,9 +75,10 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Te
         if prefix != "optimiser":
             continue
         parameter = parameters[int(index)]
-        if tensor.shape == parameter.shape:
-            tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
-        state.setdefault(int(index), {})[key] = tensor
+        alike = tensor.shape == parameter.shape
+        state.setdefault(int(index), {})[key] = (
+            torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor) if alike else tensor
+        )
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
 

@@ -8,22 +8,30 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mien import ledger
 from mien.data.known import known_copies
+from mien.evaluation import Evaluation
 from mien.evaluation.calibration import fit_temperature
-from mien.evaluation.evaluate import Evaluation, evaluate
-from mien.faces import FaceBatch
+from mien.evaluation.evaluate import evaluate
+from mien.explain.saliency import saliency
+from mien.faces import FaceBatch, UInt8
 from mien.inference.predictor import Predictor, load
+from mien.labels import positions
 from mien.models import Network
 from mien.models.onnx_file import export
-from mien.report.run_page import write_run_report
+from mien.report.examples import choose
+from mien.report.page import write_report
 from mien.storage import write_json
 from mien.training.loop import State
 from mien.training.recipe import Recipe
 
 UNSURE_BELOW = 0.5
 """A calibrated confidence below one half says that the label is more likely wrong than right."""
+
+_CARD_FIGURES = ("n", "accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "ece", "calibration")
+_BATCH = 512
 
 
 def finish(
@@ -34,49 +42,67 @@ def finish(
     The temperature is fitted on the validation split; the calibration error in the figures is cross-fitted.
     """
     network.to("cpu").eval()
-    network.temperature.fill_(fit_temperature(_logits(network, validation.images), validation.labels))
+    truth = positions(validation.labels, network.labels)
+    with torch.inference_mode():
+        network.temperature.fill_(fit_temperature(_logits(network, validation.images), truth))
     model = run / "model.onnx"
-    name = begun["recipe"].rpartition("/")[2]
-    export(network, model, name=name, unsure_below=UNSURE_BELOW)
-    evaluation = evaluate_exported(load(model), validation, recipe)
+    export(network, model, name=begun["recipe"], unsure_below=UNSURE_BELOW)
+    predictor = load(model)
+    evaluation = _evaluate(predictor, validation, recipe)
     write_json(run / "evaluation.json", evaluation.to_dict())
-    entry: ledger.Entry = {
+    entry = _entry(network, recipe, begun, state, evaluation)
+    write_json(run / "result.json", entry)
+    write_json(run / "model.json", card(entry, model))
+    examples = choose(
+        validation,
+        predictor.classify(validation.images).probabilities,
+        network.labels,
+        lambda images, targets: saliency(lambda pixels: network(pixels).logits, images, targets),
+    )
+    write_report(run / "report.html", entry, evaluation, examples=examples)
+    return entry
+
+
+def _entry(
+    network: Network, recipe: Recipe, begun: dict[str, Any], state: State, evaluation: Evaluation
+) -> ledger.Entry:
+    spent = {"epochs": state.epoch, "best_epoch": state.best_epoch + 1, "seconds": round(state.seconds, 1)}
+    return {
         **begun,
-        "budget": {
-            **begun["budget"],
-            "epochs": state.epoch,
-            "best_epoch": state.best_epoch + 1,
-            "seconds": round(state.seconds, 1),
-        },
+        "budget": {**begun["budget"], **spent},
         "parameters": network.parameter_count(),
-        "selected_on": {"split": recipe.data.validation, "figure": recipe.train.select, "value": state.best},
-        "last_epoch": state.history[-1],
+        "selected_on": {
+            "split": recipe.data.validation,
+            "figure": recipe.train.select,
+            "value": state.best,
+        },
         "paper": None if recipe.paper is None else recipe.paper.model_dump(mode="json"),
         "figures": {recipe.data.validation: evaluation.to_dict()},
         "history": state.history,
     }
-    write_json(run / "result.json", entry)
-    write_json(run / "model.json", card(entry, model))
-    write_run_report(run, entry, evaluation, network, validation)
-    return entry
 
 
-def evaluate_exported(predictor: Predictor, faces: FaceBatch, recipe: Recipe) -> Evaluation:
-    """The exported network on one split, with and without the faces that are copies of training faces."""
+def _evaluate(predictor: Predictor, faces: FaceBatch, recipe: Recipe) -> Evaluation:
+    """The exported network on the validation split, with and without copies of training faces."""
+
+    def classify(images: UInt8) -> tuple[NDArray[Any], NDArray[Any]]:
+        readings = predictor.classify(images)
+        return readings.probabilities, readings.logits
+
     return evaluate(
-        predictor.scores,
+        classify,
         faces,
         model=recipe.name,
         dataset=Path(faces.source).name,
         split=recipe.data.validation,
         labels=predictor.labels,
         copies=known_copies(faces.images),
-        temperature=predictor.temperature,
+        temperature=predictor.card.temperature,
     )
 
 
 def card(entry: ledger.Entry, model: Path) -> dict[str, Any]:
-    """What `mien models NAME` prints of an exported network: where it comes from, what it may be used for."""
+    """What `mien models NAME` prints of an exported network besides what the file says itself."""
     as_run = entry["recipe_as_run"]
     return {
         "file": model.name,
@@ -85,20 +111,21 @@ def card(entry: ledger.Entry, model: Path) -> dict[str, Any]:
         "architecture": as_run["model"]["name"],
         "parameters": entry["parameters"],
         "labels": as_run["data"]["labels"],
-        "input": "float32 (N, 1, 48, 48), grey values 0…255",
         "recipe": entry["recipe"],
         "seed": entry["seed"],
         "commit": entry["commit"],
         "date": entry["date"],
         "budget": entry["budget"],
-        "figures": entry["figures"],
+        "selected_on": entry["selected_on"],
+        "figures": {
+            split: {key: figures[key] for key in _CARD_FIGURES} for split, figures in entry["figures"].items()
+        },
     }
 
 
-@torch.inference_mode()
-def _logits(network: Network, images: np.ndarray) -> np.ndarray:
+def _logits(network: Network, images: UInt8) -> NDArray[np.float32]:
     blocks = [
-        network(torch.from_numpy(images[start : start + 512])[:, None].float()).logits.numpy()
-        for start in range(0, len(images), 512)
+        network(torch.from_numpy(images[start : start + _BATCH])[:, None].float()).logits.numpy()
+        for start in range(0, len(images), _BATCH)
     ]
     return np.concatenate(blocks)

@@ -88,7 +88,7 @@ class Loop:
         self.factor = schedule(settings.schedule.name, settings.schedule.options)
         self.fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
-        task.network.to(memory_format=layout)
+        task.network.to(memory_format=layout)  # type: ignore[call-overload]
         self.optimiser = optimiser(
             task.network,
             settings.optimiser.name,
@@ -153,7 +153,7 @@ class Loop:
         seen_before = state.sums.get("seen", 0.0)
         for step in range(state.step_in_epoch, self.steps):
             rows = order[step * self.settings.batch_size : (step + 1) * self.settings.batch_size]
-            self._step(rows, step)
+            self.step(rows, step)
             state.step_in_epoch = step + 1
             now = time.monotonic()
             rate = (state.sums["seen"] - seen_before) / max(now - started, 1e-9)
@@ -165,10 +165,14 @@ class Loop:
         state.seconds += time.monotonic() - written
         self._finish_epoch(rate)
 
-    def _step(self, rows: Tensor, step: int) -> None:
+    def step(self, rows: Tensor, step: int) -> None:
+        """One optimiser step on the examples `rows` (B,), the `step`-th of the current epoch."""
         state = self.state
         at = Progress(
-            state.epoch, state.epoch * self.steps + step, self.settings.epochs, self.settings.epochs * self.steps
+            state.epoch,
+            state.epoch * self.steps + step,
+            self.settings.epochs,
+            self.settings.epochs * self.steps,
         )
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.lr * self.factor(at)
@@ -184,11 +188,15 @@ class Loop:
             )
         self.fabric.backward(loss)
         self.fabric_optimiser.step()
-        for name, total in {"seen": len(rows), "loss": value * len(rows), **sums}.items():
-            state.sums[name] = state.sums.get(name, 0.0) + float(total)
+        totals = {"seen": float(len(rows)), "loss": value * len(rows)}
+        totals |= {name: float(total) for name, total in sums.items()}
+        for name, total in totals.items():
+            state.sums[name] = state.sums.get(name, 0.0) + total
 
     def _last_good(self) -> str:
-        return f"the last good checkpoint is {self.last}" if self.last.exists() else "there is no checkpoint yet"
+        return (
+            f"the last good checkpoint is {self.last}" if self.last.exists() else "there is no checkpoint yet"
+        )
 
     def _means(self) -> dict[str, float]:
         seen = self.state.sums["seen"]
@@ -228,7 +236,9 @@ class Loop:
         if self.state.best is None or sign * value > sign * self.state.best:
             self.state.best, self.state.best_epoch = value, self.state.epoch
             checkpoint.save(
-                self.best, checkpoint.network_tensors(self.task.network), {"epoch": self.state.epoch + 1, name: value}
+                self.best,
+                checkpoint.network_tensors(self.task.network),
+                {"epoch": self.state.epoch + 1, name: value},
             )
 
     def _save_last(self) -> None:

@@ -107,7 +107,9 @@ def schedule(name: str, options: dict[str, Any]) -> Callable[[Progress], float]:
         function(Progress(0, 0, 1, 1), **options)
     except TypeError as error:
         known = list(_option_names(function))
-        raise RecipeError(f"train.schedule {name} {options}: its options are {', '.join(known) or 'none'}") from error
+        raise RecipeError(
+            f"train.schedule {name} {options}: its options are {', '.join(known) or 'none'}"
+        ) from error
     return lambda at: function(at, **options)
 
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mien.errors import RecipeError
 from mien.labels import EMOTIONS, SPLITS
@@ -77,18 +77,40 @@ class PaperSection(Section):
     """Which published figure the recipe is to reach.
 
     accuracy: the paper's, by split, in 0…1. chosen: settings the paper does not give, and what we chose.
+    position: of the row in its tables.
     """
 
     system: Literal["A", "B", "C", "D", "E"]
     tables: tuple[str, ...]
     row: str
     accuracy: dict[Literal[SPLITS], float] = {}  # type: ignore[valid-type]
+    position: int = 0
     claim: str = ""
     chosen: dict[str, str] = {}
 
 
+class SearchRange(Section):
+    """What a search may set one key to: any number from `low` to `high`, or one of `choices`.
+
+    log: draw the logarithm evenly. whole: whole numbers only.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    whole: bool = False
+    choices: tuple[Any, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> SearchRange:
+        ranged = self.low is not None and self.high is not None and self.low < self.high
+        if ranged == bool(self.choices) or (self.log and (self.low or 0) <= 0):
+            raise ValueError("expected low < high (above 0 with log), or choices")
+        return self
+
+
 class Recipe(Section):
-    """One experiment. `name` is its path under `recipes/` without the suffix."""
+    """One experiment. name: its path under `recipes/` without the suffix. search: what a search varies."""
 
     name: str
     summary: str
@@ -99,6 +121,7 @@ class Recipe(Section):
     train: TrainSection = TrainSection()
     paper: PaperSection | None = None
     budget: dict[Literal[BUDGETS], dict[str, Any]] = {}  # type: ignore[valid-type]
+    search: dict[str, SearchRange] = {}
 
     def to_toml(self) -> str:
         """The whole recipe, defaults included, as the text of a recipe file that gives it again."""
@@ -146,7 +169,10 @@ def load(
         if not separator or not key.strip():
             raise RecipeError(f"override {override!r}: expected key=value, as in train.epochs=3")
         _assign(tree, key.strip(), _value(text))
-    tree.setdefault("name", path.relative_to(folder).with_suffix("").as_posix() if path.is_relative_to(folder) else path.stem)
+    tree.setdefault(
+        "name",
+        path.relative_to(folder).with_suffix("").as_posix() if path.is_relative_to(folder) else path.stem,
+    )
     return validate(tree, str(name))
 
 
@@ -219,8 +245,10 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     for key, value in changes.items():
         old = result.get(key)
         replaces = isinstance(value, dict) and isinstance(old, dict) and "name" in value
-        if isinstance(value, dict) and isinstance(old, dict) and not (
-            replaces and value["name"] != old.get("name")
+        if (
+            isinstance(value, dict)
+            and isinstance(old, dict)
+            and not (replaces and value["name"] != old.get("name"))
         ):
             result[key] = _merged(old, value)
         else:

@@ -19,14 +19,14 @@ from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
 from mien.models import Network, architecture
 from mien.storage import write_json, write_text
-from mien.training.loop import Loop, Report
+from mien.training.loop import Loop, Report, State
 from mien.training.recipe import Recipe, explain
 from mien.training.start import start_from
 from mien.training.tasks import task_kind
 from mien.training.tasks.registry import Materials
 from mien.transforms import Augmentation, key
 
-_DESCRIPTION = {"summary", "budget", "paper"}
+_DESCRIPTION = {"summary", "budget", "paper", "search"}
 """Sections of a recipe that change nothing in a run."""
 
 Note = Callable[[str], None]
@@ -53,7 +53,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Splits:
-    """The faces of a run; labels are indices into the network's labels."""
+    """The faces of a run: only those of emotions that the recipe names."""
 
     train: FaceBatch
     validation: FaceBatch
@@ -65,6 +65,23 @@ def train(order: Order, *, report: Report | None = None, note: Note = lambda lin
     Leaves in the run folder: recipe.toml, run.json, metrics.jsonl, checkpoints/, best.safetensors, model.onnx
     and its card model.json, evaluation.json, result.json, report.html.
     Raises: DataError, RecipeError, ModelError, CheckpointError for bad input; TrainingDiverged.
+    """
+    network, faces, begun, state = fit(order, report=report, note=note)
+    # Here and not above: drawing and ONNX tools are slow to import and no first step needs them.
+    from mien.training.finish import finish
+
+    best = f"best {order.recipe.train.select} {state.best:.4f} in epoch {state.best_epoch + 1}"
+    note(f"{best}; exporting, evaluating")
+    return finish(network, faces.validation, order.run, order.recipe, begun, state)
+
+
+def fit(
+    order: Order, *, report: Report | None = None, note: Note = lambda line: None
+) -> tuple[Network, Splits, dict[str, Any], State]:
+    """Trains and selects; returns the network with its best weights, the faces, what was recorded at the start, and
+    the state at the end.
+
+    Raises: as `train`.
     """
     recipe = order.recipe
     _check_folder(order)
@@ -80,12 +97,7 @@ def train(order: Order, *, report: Report | None = None, note: Note = lambda lin
     begun = _read_begun(order) if resumed else _begin(order)
     if resumed:
         note(f"resumed in epoch {loop.state.epoch + 1}, step {loop.state.step_in_epoch + 1}")
-    state = loop.fit()
-    # Here and not above: drawing and ONNX tools are slow to import and no first step needs them.
-    from mien.training.finish import finish
-
-    note(f"best {recipe.train.select} {state.best:.4f} in epoch {state.best_epoch + 1}; exporting, evaluating")
-    return finish(network, faces.validation, order.run, recipe, begun, state)
+    return network, faces, begun, loop.fit()
 
 
 def read_splits(order: Order, note: Note = lambda line: None) -> Splits:
@@ -138,7 +150,9 @@ def _check_folder(order: Order) -> None:
 
 def _fingerprint(order: Order, faces: Splits) -> str:
     """What a resumed run must share with the one it resumes: settings, starting weights and data."""
-    digest = hashlib.sha256(order.recipe.model_dump_json(exclude=_DESCRIPTION, exclude_defaults=True).encode())
+    digest = hashlib.sha256(
+        order.recipe.model_dump_json(exclude=_DESCRIPTION, exclude_defaults=True).encode()
+    )
     digest.update(str(order.start).encode())
     for part in (faces.train, faces.validation):
         digest.update(part.images.tobytes())

@@ -27,7 +27,9 @@ def stored_probabilities(teacher: str, faces: FaceBatch, labels: tuple[str, ...]
     """
     kept = run / "teacher.npy"
     if not kept.exists():
-        probabilities = _read(Path(teacher)) if teacher.endswith(".npy") else _infer(teacher, faces, labels, run)
+        probabilities = (
+            _read(Path(teacher)) if teacher.endswith(".npy") else _infer(teacher, faces, labels, run)
+        )
         with atomic(kept) as temporary:
             np.save(temporary, probabilities, allow_pickle=False)
             # numpy adds its own suffix to a name without it; ours has it.

@@ -14,7 +14,7 @@ __all__ = ["DETECTORS", "Detection", "Detector", "Entry", "Framing", "available"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One detector: what it is, how to make it, and what `mien fetch` must have brought for it, if anything."""
+    """One detector: what it is, how to make it, and what `mien fetch` must have brought for it."""
 
     name: str
     summary: str
@@ -42,7 +42,7 @@ def _haar() -> Detector:
 DETECTORS: dict[str, Entry] = {
     entry.name: entry
     for entry in (
-        Entry("blazeface", "BlazeFace full-range: finds more, invents fewer, faster", _blazeface, "blazeface"),
+        Entry("blazeface", "BlazeFace full-range: finds more, invents less", _blazeface, "blazeface"),
         Entry("haar", "OpenCV's Haar cascade: always there, upright frontal faces", _haar),
     )
 }

@@ -1,4 +1,4 @@
-"""What every detector gives: boxes that may reach beyond the picture, in one order, and its own way of framing."""
+"""What every detector gives: boxes in one order, which may reach beyond the picture, and its own framing."""
 
 from __future__ import annotations
 

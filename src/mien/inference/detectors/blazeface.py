@@ -18,7 +18,7 @@ INPUT = 192
 STRIDE = 4
 CELLS = INPUT // STRIDE
 VALUES = 16
-"""A cell's box (centre x, centre y, width, height), then six key points (x, y), all in pixels of the input."""
+"""A cell's box (centre x and y, width, height), then six key points (x, y), in pixels of the input."""
 
 THRESHOLD = 0.5
 OVERLAP = 0.3
@@ -32,7 +32,7 @@ class BlazeFace:
     """
 
     name = "blazeface"
-    framing = Framing(scale=1.0, shift=0.0)
+    framing = Framing(scale=1.16, shift=-0.036)
 
     def __init__(self, model: Path) -> None:
         try:
@@ -51,10 +51,10 @@ class BlazeFace:
         # A net holds its input and its buffers: one forward pass at a time.
         with self._lock:
             self._net.setInput(pixels)
-            outputs = [np.array(output) for output in self._net.forward(self._outputs)]
+            outputs = [np.array(output, np.float32) for output in self._net.forward(self._outputs)]
         # Told apart by their size, for OpenCV does not promise the order of the outputs.
-        logits, values = sorted(outputs, key=lambda output: output.size)
-        boxes, scores = decode(logits.reshape(-1), values.reshape(-1, VALUES))
+        logits, values = sorted(outputs, key=lambda output: int(output.size))
+        boxes, scores = decode(logits.reshape(CELLS**2), values.reshape(CELLS**2, VALUES))
         boxes, scores = merge(boxes, scores)
         boxes = (boxes - np.array([left, top, left, top], np.float32)) / scale
         found = [
@@ -97,7 +97,7 @@ def decode(logits: Floats, values: Floats, threshold: float = THRESHOLD) -> tupl
 
 
 def overlap(box: Floats, boxes: Floats) -> Floats:
-    """Intersection over union of one box (4,) with several (M, 4), given by corners; 0 where both are empty."""
+    """Intersection over union of a box (4,) with several (M, 4), given by corners; 0 where both are empty."""
     low = np.maximum(box[:2], boxes[:, :2])
     high = np.minimum(box[2:], boxes[:, 2:])
     shared = np.prod(np.maximum(high - low, 0.0), axis=1)
@@ -108,7 +108,7 @@ def overlap(box: Floats, boxes: Floats) -> Floats:
 
 
 def merge(boxes: Floats, scores: Floats, at_least: float = OVERLAP) -> tuple[Floats, Floats]:
-    """BlazeFace's tie resolution: overlapping boxes become their mean, weighted by score, and not the best alone.
+    """BlazeFace's tie resolution: overlapping boxes become their mean, weighted by score.
 
     From the best box on, all that are left and overlap it by more than `at_least` join it; the group's score
     is the best one's.

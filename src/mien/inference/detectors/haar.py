@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from pathlib import Path
 
 import cv2
+import cv2.data
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +15,7 @@ from mien.inference.detectors.base import Detection, Framing, arrange
 
 CASCADE = "haarcascade_frontalface_alt2.xml"
 SCALE_STEP = 1.1
-NEIGHBOURS = 4
+NEIGHBOURS = 3
 SMALLEST = 24
 """Smallest face looked for, in pixels of the picture as searched."""
 
@@ -26,18 +26,18 @@ LONGEST = 1024
 class Haar:
     """Source: Viola & Jones 2001; Lienhart & Maydt 2002; the tree-based cascade in OpenCV's own files.
 
-    score: 1 − 2^(−weight / scale) of the last stage's weight: it orders detections, and is no probability.
+    score: n / (n + NEIGHBOURS) for a face that n windows agree on, so 0.5 at the least; no probability.
     """
 
     name = "haar"
-    framing = Framing(scale=1.0, shift=0.0)
+    framing = Framing(scale=1.04, shift=0.0)
 
     def __init__(self) -> None:
         path = Path(cv2.data.haarcascades) / CASCADE
         self._cascade = cv2.CascadeClassifier(str(path))
         self._lock = threading.Lock()
         if self._cascade.empty():
-            raise ModelError(f"OpenCV's cascade {path} is not there: install opencv-python-headless 4.10 or newer 4")
+            raise ModelError(f"OpenCV's cascade {path} is not there: install opencv-python-headless 4.10…4.x")
 
     def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
         """The upright frontal faces of an RGB picture (H, W, 3) uint8, ordered by `arrange`."""
@@ -49,19 +49,14 @@ class Haar:
             grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
         # The cascade keeps the picture it searches in itself.
         with self._lock:
-            boxes, _, weights = self._cascade.detectMultiScale3(
-                grey,
-                scaleFactor=SCALE_STEP,
-                minNeighbors=NEIGHBOURS,
-                minSize=(SMALLEST, SMALLEST),
-                outputRejectLevels=True,
+            boxes, windows = self._cascade.detectMultiScale2(
+                grey, scaleFactor=SCALE_STEP, minNeighbors=NEIGHBOURS, minSize=(SMALLEST, SMALLEST)
             )
         found = [
-            Detection(tuple(float(side) / shrink for side in box), _score(float(weight)))
-            for box, weight in zip(boxes, weights, strict=True)
+            Detection(
+                (float(x) / shrink, float(y) / shrink, float(w) / shrink, float(h) / shrink),
+                int(agreeing) / (int(agreeing) + NEIGHBOURS),
+            )
+            for (x, y, w, h), agreeing in zip(boxes, windows, strict=True)
         ]
         return arrange(found, width, height)
-
-
-def _score(weight: float) -> float:
-    return 1.0 - math.exp(-max(weight, 0.0))

@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mien.faces import FaceBatch
+from mien.labels import positions
 from mien.losses import cross_entropy, distillation
 from mien.training.tasks.registry import Materials, TaskOptions, register
 from mien.training.teachers import stored_probabilities
@@ -29,8 +30,9 @@ class Classification:
         self.network = materials.network
         self.augmentation = materials.augmentation
         self.seed = materials.seed
-        self.images, self.labels = _tensors(materials.train)
-        self.validation_images, self.validation_labels = _tensors(materials.validation)
+        labels = materials.network.labels
+        self.images, self.labels = _tensors(materials.train, labels)
+        self.validation_images, self.validation_labels = _tensors(materials.validation, labels)
 
     @property
     def size(self) -> int:
@@ -108,5 +110,5 @@ class Distillation(Classification):
         return distillation(logits, labels, self.teacher[rows], alpha=self.alpha)
 
 
-def _tensors(faces: FaceBatch) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(faces.images)[:, None], torch.from_numpy(faces.labels)
+def _tensors(faces: FaceBatch, labels: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(faces.images)[:, None], torch.from_numpy(positions(faces.labels, labels))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -41,10 +41,8 @@ class Materials:
     run: Path
 
 
-class Builder(Protocol):
-    """What a task's class is called with."""
-
-    def __call__(self, options: Any, materials: Materials) -> Task: ...
+Builder = Callable[[Any, Materials], Task]
+"""What a task's class is called with: its validated options and its materials."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +65,13 @@ class TaskKind:
 
 
 _KINDS: dict[str, TaskKind] = {}
-BuilderType = TypeVar("BuilderType", bound=Builder)
+TaskClass = TypeVar("TaskClass", bound=Callable[..., Task])
 
 
-def register(name: str, *, options: type[TaskOptions]) -> Callable[[BuilderType], BuilderType]:
+def register(name: str, *, options: type[TaskOptions]) -> Callable[[TaskClass], TaskClass]:
     """Class decorator: makes a task available under `name`."""
 
-    def add(build: BuilderType) -> BuilderType:
+    def add(build: TaskClass) -> TaskClass:
         _KINDS[name] = TaskKind(name, options, build)
         return build
 

@@ -1,0 +1,95 @@
+"""`mien models`: shipped networks and the architectures that can be trained."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(help="One network.")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the networks: what is shipped, and what can be trained, with exact parameter counts.
+
+    Example: mien models conv_net
+    """
+    known = catalogue()
+    if name is not None:
+        if name not in known:
+            from mien.errors import ModelError
+
+            raise ModelError(f"unknown network {name!r}: expected one of {', '.join(known)}")
+        known = {name: known[name]}
+    if json_output:
+        values = list(known.values())
+        typer.echo(json.dumps(values[0] if name is not None else values))
+    elif name is not None:
+        _print_one(known[name])
+    else:
+        _print_all(list(known.values()))
+
+
+def catalogue() -> dict[str, dict[str, Any]]:
+    """Every network by name: `architecture` where torch is there to count it, `shipped` where there are weights."""
+    from mien.inference.lookup import card_of, shipped
+
+    entries: dict[str, dict[str, Any]] = {}
+    for each in shipped():
+        card = card_of(each)
+        entries[each] = {
+            "name": each,
+            "parameters": card.get("parameters"),
+            "architecture": None,
+            "shipped": card,
+        }
+    if find_spec("torch") is not None and find_spec("pydantic") is not None:
+        from mien.models import architectures
+
+        for each, architecture in architectures().items():
+            entry = entries.setdefault(each, {"name": each, "parameters": None, "shipped": None})
+            entry["parameters"] = entry["parameters"] or architecture.parameters()
+            entry["architecture"] = {
+                "summary": architecture.summary,
+                "source": architecture.source,
+                "options": architecture.options().model_dump(mode="json"),
+                "parameters": architecture.parameters(),
+            }
+    return dict(sorted(entries.items()))
+
+
+def _print_all(entries: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("network", "parameters", "shipped", "accuracy", "what it is", box=None, header_style="bold")
+    for entry in entries:
+        card, architecture = entry["shipped"], entry["architecture"]
+        accuracy = [
+            f"{split} {figures['accuracy']:.3f}" for split, figures in (card or {}).get("figures", {}).items()
+        ]
+        table.add_row(
+            entry["name"],
+            f"{entry['parameters']:,}",
+            f"{card['bytes'] / 1e6:.1f} MB" if card else "recipe only",
+            ", ".join(accuracy),
+            architecture["summary"] if architecture else card.get("summary", ""),
+        )
+    Console().print(table)
+
+
+def _print_one(entry: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{entry['name']}[/bold]  {entry['parameters']:,} parameters")
+    if entry["architecture"]:
+        console.print(entry["architecture"]["summary"])
+        console.print(entry["architecture"]["source"], style="dim")
+    if entry["shipped"]:
+        console.print_json(json.dumps(entry["shipped"]))
+    else:
+        console.print("no weights are shipped: mien recipes lists what trains it")

@@ -1,0 +1,44 @@
+"""`mien recipes`: the experiments that can be run."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="One recipe, printed whole.")] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the recipes, or print one with every default filled in.
+
+    Example: mien recipes c/final
+    """
+    from mien.training import recipe as known
+
+    if name is not None:
+        found = known.load(name)
+        if json_output:
+            typer.echo(json.dumps(found.model_dump(mode="json")))
+        else:
+            from rich.console import Console
+            from rich.syntax import Syntax
+
+            Console().print(Syntax(found.to_toml(), "toml", word_wrap=True, background_color="default"))
+        return
+    every = [known.load(each) for each in known.names()]
+    if json_output:
+        typer.echo(json.dumps([each.model_dump(mode="json") for each in every]))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("recipe", "what it is", "paper", box=None, header_style="bold")
+    for each in every:
+        tables = (
+            "" if each.paper is None else ", ".join(f"{each.paper.system}/{t}" for t in each.paper.tables)
+        )
+        table.add_row(each.name, each.summary, tables)
+    Console().print(table)

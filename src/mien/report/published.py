@@ -1,0 +1,131 @@
+"""The papers' figures drawn from our own runs, and published numbers that no recipe is to reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien import data as datasets
+from mien.errors import DataError
+from mien.evaluation import Figures
+from mien.labels import EMOTIONS
+from mien.ledger import Entry
+from mien.report import figures as draw
+from mien.report.style import png
+from mien.storage import atomic
+from mien.training.recipe import BUDGETS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mien.faces import FaceBatch
+
+PEOPLE_ON_FER2013 = 0.634
+"""Accuracy of system C's authors, each labelling 100 random faces of FER-2013 (its 5.2)."""
+
+PSYCHOLOGICAL_STUDY: dict[str, float] = {
+    "happy": 0.987,
+    "surprise": 0.924,
+    "disgust": 0.923,
+    "angry": 0.889,
+    "sad": 0.892,
+    "fear": 0.877,
+    "neutral": 0.916,
+}
+"""Accuracy of people per emotion, on large and clear pictures that move. Source: system C, Table 1."""
+
+_FINAL = "c/final"
+_SHOWN = ("happy", "fear", "angry")
+
+
+@dataclass(frozen=True)
+class PaperFigure:
+    """A figure of a paper: its title, and how ours is made from entry, dataset and folder of runs."""
+
+    title: str
+    make: Callable[[Entry, Path | None], Figure]
+
+    def draw(self, entries: Iterable[Entry], out: Path, data: Path | None) -> Path:
+        """Writes ours as a PNG, from the final network's largest finished budget; returns the file.
+
+        Raises: DataError when the ledger holds no such run, or faces are needed and `data` is None.
+        """
+        mine = [entry for entry in entries if entry["recipe"] == _FINAL]
+        if not mine:
+            raise DataError(f"{_FINAL} was never run: mien train {_FINAL} --data PATH --out RUN")
+        entry = max(mine, key=lambda each: BUDGETS.index(each["budget"]["name"]))
+        picture = png(self.make(entry, data))
+        with atomic(out) as temporary:
+            temporary.write_bytes(picture)
+        return out
+
+
+def _figures(entry: Entry) -> Figures:
+    return Figures.from_dict(next(iter(entry["figures"].values())))
+
+
+def _saliency(entry: Entry, data: Path | None) -> Figure:
+    """The surest right answer on a happy, a frightened and an angry face, as in the paper's Figure 7."""
+    from mien.explain.saliency import saliency
+    from mien.inference.lookup import find_model
+    from mien.models.onnx_file import restore
+    from mien.report.examples import choose
+
+    if data is None:
+        raise DataError("this figure shows faces: name the dataset with --data")
+    network = restore(find_model("conv_net"))
+    faces = _of_emotions(datasets.read(data).split(entry["selected_on"]["split"]))
+    from mien.inference.predictor import load
+
+    probabilities = load("conv_net").classify(faces.images).probabilities
+    chosen = choose(
+        faces,
+        probabilities,
+        network.labels,
+        lambda images, targets: saliency(lambda pixels: network(pixels).logits, images, targets),
+    ).best
+    shown = [example for name in _SHOWN for example in chosen if example.truth == name]
+    return draw.saliency_sheet(
+        np.stack([example.image for example in shown]),
+        np.stack([example.saliency for example in shown if example.saliency is not None]),
+        [f"{example.truth}, read as {example.predicted}" for example in shown],
+        columns=len(shown),
+    )
+
+
+def _of_emotions(faces: FaceBatch) -> FaceBatch:
+    return faces.select(np.isin(faces.labels, [EMOTIONS.index(name) for name in _SHOWN]))
+
+
+FIGURES: dict[str, PaperFigure] = {
+    "C/figure-4": PaperFigure(
+        "accuracy over the epochs",
+        lambda entry, data: draw.accuracy_curves(
+            {entry["recipe"]: entry["history"]}, entry["budget"]["best_epoch"]
+        ),
+    ),
+    "C/figure-5": PaperFigure(
+        "loss over the epochs",
+        lambda entry, data: draw.loss_curves(
+            {entry["recipe"]: entry["history"]}, entry["budget"]["best_epoch"]
+        ),
+    ),
+    "C/figure-6": PaperFigure(
+        "confusion matrix, rows truth",
+        lambda entry, data: draw.confusion_matrix(_figures(entry).confusion, _labels(entry)),
+    ),
+    "C/figure-7": PaperFigure("saliency maps of a happy, a frightened and an angry face", _saliency),
+    "C/figure-8": PaperFigure(
+        "accuracy of each class beside people", lambda entry, data: draw.per_class_bars(_figures(entry))
+    ),
+}
+"""Every figure that can be drawn, by its name on the command line."""
+
+
+def _labels(entry: Entry) -> list[str]:
+    labels: list[str] = next(iter(entry["figures"].values()))["labels"]
+    return labels

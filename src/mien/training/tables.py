@@ -1,0 +1,66 @@
+"""Running every recipe of a paper's table, each into a folder of its own, teachers first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from mien import ledger
+from mien.errors import RecipeError
+from mien.training.recipe import Recipe, load
+from mien.training.run import Note, Order, train
+from mien.training.teachers import RECIPE_PREFIX, run_folder_name
+
+
+def run_recipes(
+    names: Iterable[str],
+    *,
+    budget: str,
+    data: Path,
+    runs: Path,
+    results: Path | None = None,
+    note: Note = lambda line: None,
+) -> list[ledger.Entry]:
+    """Trains each recipe under a budget into `runs/BUDGET/RECIPE` and returns the ledger entries.
+
+    A finished run is not repeated, an unfinished one is resumed. Entries go into the ledger `results`, but
+    for those of the smoke budget: they say that a recipe runs, and no more.
+    Raises: as `train`; RecipeError when a recipe teaches itself in a circle.
+    """
+    entries = []
+    for recipe in teachers_first(names, budget):
+        run = runs / budget / run_folder_name(recipe.name)
+        if (run / "result.json").exists():
+            note(f"{recipe.name}: finished before, in {run}")
+            entry = ledger.read(run / "result.json")
+        else:
+            note(f"{recipe.name}: {recipe.summary}")
+            command = f"mien train {recipe.name} --budget {budget} --data DATA --out {run}"
+            order = Order(recipe, data, run, budget=budget, resume=run.exists(), command=command)
+            entry = train(order, note=note)
+        if budget != "smoke":
+            ledger.write(entry, results)
+        entries.append(entry)
+    return entries
+
+
+def teachers_first(names: Iterable[str], budget: str) -> Iterator[Recipe]:
+    """The recipes under a budget, each once and after the recipe that teaches it."""
+    done: set[str] = set()
+
+    def visit(name: str, pupils: tuple[str, ...]) -> Iterator[Recipe]:
+        if name in pupils:
+            raise RecipeError(
+                f"recipes teach in a circle: {' → '.join((*pupils, name))}; change one task.teacher"
+            )
+        if name in done:
+            return
+        recipe = load(name, budget=budget)
+        teacher = str(recipe.task.options.get("teacher", ""))
+        if teacher.startswith(RECIPE_PREFIX):
+            yield from visit(teacher.removeprefix(RECIPE_PREFIX), (*pupils, name))
+        done.add(name)
+        yield recipe
+
+    for name in names:
+        yield from visit(name, ())
