@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.faces import FaceBatch, UInt8
-from mien.labels import EMOTIONS, FERPLUS_CHOICES, SYNONYMS
+from mien.labels import EMOTIONS, FERPLUS_CHOICES, SYNONYMS, positions
 
 SaliencyOf = Callable[[UInt8, NDArray[np.int64]], NDArray[Any]]
 """Images (N, H, W) uint8 and class indices (N,) → maps (N, H, W) ≥ 0."""
@@ -52,9 +52,10 @@ def choose(
 
     Shape: probabilities (N, C) in the order of `labels`, one row a face; `saliency_of` sees only
     the chosen faces.
+    Raises: DataError when a face has an emotion that is not among the labels.
     """
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    truth = np.array([labels.index(EMOTIONS[label]) for label in faces.labels])
+    truth = positions(faces.labels, labels)
     right: list[int] = []
     wrong: list[int] = []
     for emotion in range(len(labels)):

@@ -136,5 +136,7 @@ def svg(figure: Figure, alt: str) -> str:
     # HTML gives inline drawings their namespaces; the declarations are addresses that nobody needs.
     opening, rest = drawing.split(">", 1)
     opening = re.sub(r'\s(xmlns(:\w+)?|width|height|version)="[^"]*"', "", opening)
+    # Every drawing names its groups alike, and nothing refers to them.
+    rest = re.sub(r'<g id="[^"]*"', "<g", rest)
     rest = re.sub(INK, "currentColor", rest, flags=re.IGNORECASE)
     return f'{opening} role="img" aria-label="{escape(alt)}">{rest.strip()}'
