@@ -36,7 +36,7 @@ _INFERENCE_BATCHES = (1, 64)
 class Speed:
     """One network's rates.
 
-    multiply_adds: of a forward pass of one face. train_images_s: whole steps, augmentation and optimiser included.
+    multiply_adds: of one face's forward pass. train_images_s: of whole steps, optimiser included.
     share_of_matrix_rate: train_images_s · multiply_adds · 6 / the machine's matrix-product rate.
     share_outside_network: of a step, spent on anything but forward, loss, backward and optimiser.
     inference_images_s: of the exported file in ONNX Runtime, by batch size.

@@ -95,7 +95,7 @@ class FaceBatch:
 
     def __post_init__(self) -> None:
         n = len(self.images)
-        expected = {
+        expected: dict[str, tuple[NDArray[Any], type, tuple[int, ...]]] = {
             "images": (self.images, np.uint8, (n, *self.images.shape[1:])),
             "labels": (self.labels, np.int64, (n,)),
             "splits": (self.splits, np.int8, (n,)),
@@ -116,8 +116,7 @@ class FaceBatch:
     @property
     def has_votes(self) -> NDArray[np.bool_]:
         """(N,) bool: the faces whose FER+ votes are known."""
-        known: NDArray[np.bool_] = self.votes.any(axis=1)
-        return known
+        return np.asarray(self.votes.any(axis=1))
 
     def select(self, where: NDArray[Any]) -> FaceBatch:
         """The faces at a boolean mask (N,) or at integer positions, in that order."""

@@ -85,4 +85,8 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        _stop(f"unexpected {type(error).__name__}: {error}; --debug shows where, for a report", 1)
     sys.exit(code if isinstance(code, int) else 0)

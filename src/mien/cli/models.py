@@ -9,6 +9,9 @@ from typing import Annotated, Any
 import typer
 
 
+_EMPTY: dict[str, Any] = {"name": None, "parameters": None, "architecture": None, "shipped": None}
+
+
 def models(
     name: Annotated[str | None, typer.Argument(help="One network.")] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -50,7 +53,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
         from mien.models import architectures
 
         for each, architecture in architectures().items():
-            entry = entries.setdefault(each, {"name": each, "parameters": None, "shipped": None})
+            entry = entries.setdefault(each, {**_EMPTY, "name": each})
             entry["parameters"] = entry["parameters"] or architecture.parameters()
             entry["architecture"] = {
                 "summary": architecture.summary,

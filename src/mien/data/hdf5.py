@@ -8,6 +8,7 @@ source that the file was written from. Attribute `format` is "mien faces", `vers
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,9 @@ def _check_layout(path: Path, file: Any) -> None:
 def write(batch: FaceBatch, path: Path) -> None:
     """Writes one file, the images compressed without loss."""
     h5py = _h5py()
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    # Through memory: the HDF5 library crashes the whole process when it meets a full disk while closing a file.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
         file.attrs["format"], file.attrs["version"] = _KIND, _VERSION
         for name, order in _ORDERS.items():
             file.attrs[name] = list(order)
@@ -107,6 +110,8 @@ def write(batch: FaceBatch, path: Path) -> None:
         file.create_dataset("images", data=batch.images, chunks=chunk, compression="gzip", shuffle=False)
         for name in ("labels", "splits", "votes", "rows"):
             file.create_dataset(name, data=getattr(batch, name))
+    with atomic(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 HDF5 = Format(

@@ -1,6 +1,6 @@
 """Parquet files as Hugging Face's `datasets` writes and reads them: pictures as PNG bytes.
 
-Columns: `image` struct{bytes, path} · `label` int8 in the order of `EMOTIONS` · `usage` Training,
+Columns: `image` struct{bytes, path} · `label` integer in the order of `EMOTIONS` · `usage` Training,
 PublicTest or PrivateTest · `votes` list<uint8>[10] in the order of `FERPLUS_CHOICES`, null where unknown.
 A folder holds one or more such files; they are joined with the training split first.
 """
@@ -188,9 +188,6 @@ def write(batch: FaceBatch, path: Path) -> None:
     arrow, parquet = _arrow()
     known = batch.has_votes
     picture = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
-    usage = arrow.DictionaryArray.from_arrays(
-        arrow.array(batch.splits.astype(np.int32)), arrow.array(list(USAGE_OF_SPLIT))
-    )
     table = arrow.table(
         {
             "image": arrow.array(
@@ -200,8 +197,9 @@ def write(batch: FaceBatch, path: Path) -> None:
                 ],
                 picture,
             ),
-            "label": arrow.array(batch.labels, arrow.int8()),
-            "usage": usage,
+            # `datasets` gives classes their names only where they are int64.
+            "label": arrow.array(batch.labels, arrow.int64()),
+            "usage": arrow.array([USAGE_OF_SPLIT[split] for split in batch.splits], arrow.string()),
             "votes": arrow.array(
                 [row.tolist() if there else None for row, there in zip(batch.votes, known, strict=True)],
                 arrow.list_(arrow.uint8()),

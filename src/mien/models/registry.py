@@ -37,7 +37,7 @@ class Architecture:
     summary: str
     source: str
     options: type[Options]
-    network: type[Network]
+    network: Callable[[Any, tuple[str, ...]], Network]
 
     def build(self, options: Mapping[str, Any] | None = None, labels: Sequence[str] = EMOTIONS) -> Network:
         """A fresh network with random weights from torch's current generator.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -118,10 +118,9 @@ def rows(recipes: Iterable[Recipe], entries: Iterable[Entry]) -> list[Row]:
 
 def _row(recipe: Recipe, entry: Entry | None) -> Row:
     assert recipe.paper is not None
-    published = {"recipe": recipe.name, "row": recipe.paper.row, "claim": recipe.paper.claim}
-    paper = dict(recipe.paper.accuracy)
+    never_run = Row(recipe.name, recipe.paper.row, recipe.paper.claim, dict(recipe.paper.accuracy), ours={})
     if entry is None:
-        return Row(**published, paper=paper, ours={})
+        return never_run
     ours = {
         split: Measured(
             n=figures["n"],
@@ -132,9 +131,8 @@ def _row(recipe: Recipe, entry: Entry | None) -> Row:
         for split, figures in entry["figures"].items()
     }
     budget = entry["budget"]
-    return Row(
-        **published,
-        paper=paper,
+    return replace(
+        never_run,
         ours=ours,
         budget=budget["name"],
         seed=entry["seed"],

@@ -28,7 +28,8 @@ class Task(Protocol):
     network: what is trained and saved. size: number of training examples.
     """
 
-    network: nn.Module
+    @property
+    def network(self) -> nn.Module: ...
 
     @property
     def size(self) -> int: ...

@@ -43,7 +43,8 @@ def optimiser(
     known = set(inspect.signature(OPTIMISERS[name]).parameters) - {"params", "lr", "weight_decay"}
     if unknown := sorted(set(options) - known):
         raise RecipeError(f"train.optimiser.{unknown[0]}: {name} takes {', '.join(sorted(known))}")
-    decayed, free = [], []
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
     for module in network.modules():
         for key, parameter in module.named_parameters(recurse=False):
             (decayed if L2_ON[l2_on](module, key, parameter) else free).append(parameter)

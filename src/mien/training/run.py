@@ -78,9 +78,9 @@ def train(order: Order, *, report: Report | None = None, note: Note = lambda lin
 def fit(
     order: Order, *, report: Report | None = None, note: Note = lambda line: None
 ) -> tuple[Network, Splits, dict[str, Any], State]:
-    """Trains and selects; returns the network with its best weights, the faces, what was recorded at the start, and
-    the state at the end.
+    """Trains and selects the best weights.
 
+    Returns the network with them, the faces, what was recorded at the start, and the state at the end.
     Raises: as `train`.
     """
     recipe = order.recipe

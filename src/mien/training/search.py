@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage, RetryFailedTrialCallback
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import MaxTrialsCallback
 from optuna.trial import TrialState
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from mien.errors import MienError, RecipeError, StorageError
+from mien.errors import RecipeError, StorageError, TrainingDiverged
 from mien.training.recipe import Recipe, SearchRange, load
 from mien.training.run import Note, Order, fit
 from mien.transforms import key
@@ -59,7 +61,8 @@ def search(asked: Search, note: Note = lambda line: None) -> list[Trial]:
     """Runs trials until `asked.trials` are complete; returns all complete ones, the best first.
 
     Trial n draws from (seed, n) alone with the random sampler, so that the number of workers changes nothing.
-    A trial whose worker died is taken up from its checkpoint by whoever next runs the search.
+    A trial whose worker died is taken up from its checkpoint by whoever next runs the search; one whose loss
+    diverges has failed and is not counted.
     Raises: RecipeError when the recipe has no `search` section or the sampler is unknown; StorageError.
     """
     base = load(asked.recipe, overrides=asked.overrides, budget=asked.budget)
@@ -71,9 +74,11 @@ def search(asked: Search, note: Note = lambda line: None) -> list[Trial]:
     study = _study(asked, base)
 
     def objective(trial: optuna.Trial) -> float:
-        original = RetryFailedTrialCallback.retried_trial_number(trial)
+        # The first try's number, where this one takes up a trial whose worker died.
+        frozen = study.get_trials(deepcopy=False)[trial.number]
+        original = RetryHeartbeatStaleTrialCallback.retried_trial_number(frozen)
         number = trial.number if original is None else original
-        study.sampler = SAMPLERS[asked.sampler](key(base.train.seed, "search", number))
+        study.sampler = SAMPLERS[asked.sampler](key(base.train.seed, "search", number) % 2**32)
         settings = {name: _suggest(trial, name, span) for name, span in base.search.items()}
         order = _order(asked, settings, number)
         note(f"trial {number}: " + ", ".join(f"{name}={value:.5g}" for name, value in settings.items()))
@@ -83,7 +88,7 @@ def search(asked: Search, note: Note = lambda line: None) -> list[Trial]:
 
     if _complete(study) < asked.trials:
         enough = MaxTrialsCallback(asked.trials, states=(TrialState.COMPLETE,))
-        study.optimize(objective, callbacks=[enough])
+        study.optimize(objective, callbacks=[enough], catch=(TrainingDiverged,))
     sign = -1 if base.train.select_mode == "max" else 1
     done = [trial for trial in study.get_trials(states=(TrialState.COMPLETE,)) if trial.value is not None]
     found = [Trial(trial.number, dict(trial.params), float(trial.value or 0.0)) for trial in done]
@@ -95,6 +100,8 @@ def _complete(study: optuna.Study) -> int:
 
 
 def _study(asked: Search, recipe: Recipe) -> optuna.Study:
+    # Heartbeats have been 'experimental' for years; the warning tells a person nothing to act on.
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     try:
         asked.folder.mkdir(parents=True, exist_ok=True)
         url = asked.storage or f"sqlite:///{asked.folder / 'search.db'}"
@@ -102,7 +109,7 @@ def _study(asked: Search, recipe: Recipe) -> optuna.Study:
             url,
             heartbeat_interval=_HEARTBEAT_S,
             grace_period=2 * _HEARTBEAT_S,
-            failed_trial_callback=RetryFailedTrialCallback(),
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
         )
         return optuna.create_study(
             study_name=recipe.name,
@@ -110,9 +117,7 @@ def _study(asked: Search, recipe: Recipe) -> optuna.Study:
             load_if_exists=True,
             direction="maximize" if recipe.train.select_mode == "max" else "minimize",
         )
-    except MienError:
-        raise
-    except Exception as error:
+    except (OSError, ArgumentError, SQLAlchemyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise StorageError(
             f"cannot open the search's storage {asked.storage or asked.folder}: {reason}"
