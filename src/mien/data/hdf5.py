@@ -100,7 +100,7 @@ def _check_layout(path: Path, file: Any) -> None:
 def write(batch: FaceBatch, path: Path) -> None:
     """Writes one file, the images compressed without loss."""
     h5py = _h5py()
-    # Through memory: the HDF5 library crashes the whole process when it meets a full disk while closing a file.
+    # Through memory: the HDF5 library crashes the whole process when the disk is full as it closes a file.
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file.attrs["format"], file.attrs["version"] = _KIND, _VERSION
