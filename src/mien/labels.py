@@ -6,11 +6,13 @@ Source: FER-2013 (Goodfellow et al. 2013) for the order, FER+ (Barsoum et al. 20
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from mien.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 """The seven classes; a label is an index into this tuple everywhere."""
@@ -66,6 +68,9 @@ def positions(labels: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.int
 
     Raises: DataError when a face has an emotion that is not among the names.
     """
+    # Not at the top: the command line reads the names alone, and its help must answer at once.
+    import numpy as np
+
     place = np.array([names.index(emotion) if emotion in names else -1 for emotion in EMOTIONS])
     found: NDArray[np.int64] = place[labels]
     if (found < 0).any():
