@@ -12,7 +12,7 @@ from mien.faces import FaceBatch
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
-    """The development data: `MIEN_DATA`, else `../shared/data` beside the checkout; skips where there is none."""
+    """The development data: `MIEN_DATA`, else `../shared/data`; skips where there is none."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("MIEN_DATA") or beside)
     if not (folder / "fer2013").is_dir():

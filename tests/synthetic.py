@@ -9,9 +9,9 @@ from mien.labels import EMOTIONS
 
 
 def face_batch(n: int = 140, seed: int = 0, size: int = 48) -> FaceBatch:
-    """n pictures whose class shows as a bright block at a place of its own; two thirds training, the rest public.
+    """n pictures whose class shows as a bright block at a place of its own.
 
-    The private split is a tenth of them where n allows it.
+    Two thirds are training, the rest public.
     """
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % len(EMOTIONS)

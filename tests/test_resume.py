@@ -31,7 +31,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(dataset: Path, run: Path, *extra: str) -> list[str]:
     sets = [part for override in OVERRIDES for part in ("--set", override)]
     return [
-        sys.executable, "-m", "mien", "train", "c/final", "--data", str(dataset), "--out", str(run), *sets, *extra
+        sys.executable, "-m", "mien", "train", "c/final",
+        "--data", str(dataset), "--out", str(run), *sets, *extra,
     ]  # fmt: skip
 
 
@@ -81,7 +82,6 @@ def test_killed_and_resumed_equals_uninterrupted(dataset: Path, tmp_path: Path) 
     assert "resumed in epoch" in done.stderr
     assert weights(broken) == weights(whole)
     assert comparable(broken) == comparable(whole)
-    # The process id would tell runs apart in an ONNX file; equal bytes say that nothing but the weights is in it.
     assert (broken / "model.onnx").read_bytes() == (whole / "model.onnx").read_bytes()
 
 

@@ -16,7 +16,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def packaged(folder: str) -> Path:
-    """The folder `recipes`, `results` or `weights`: inside the installed package, or in the checkout beside it."""
+    """The folder `recipes`, `results` or `weights`: in the installed package, or in the checkout."""
     inside = _PACKAGE / folder
     return inside if inside.is_dir() else _PACKAGE.parents[1] / folder
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-
 _EMPTY: dict[str, Any] = {"name": None, "parameters": None, "architecture": None, "shipped": None}
 
 
@@ -37,7 +36,7 @@ def models(
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
-    """Every network by name: `architecture` where torch is there to count it, `shipped` where there are weights."""
+    """Every network by name; `architecture` is None without torch, `shipped` where there are no weights."""
     from mien.inference.lookup import card_of, shipped
 
     entries: dict[str, dict[str, Any]] = {}

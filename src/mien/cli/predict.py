@@ -25,7 +25,9 @@ class _File(NamedTuple):
 
 
 def predict(
-    sources: Annotated[list[Path], typer.Argument(metavar="SRC…", help="Pictures, and folders of pictures.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SRC…", readable=False, help="Pictures, and folders of pictures.")
+    ],
     *,
     model: Annotated[
         str | None,

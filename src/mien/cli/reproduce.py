@@ -12,7 +12,7 @@ from mien.cli.extras import require
 from mien.errors import DataError
 
 if TYPE_CHECKING:
-    from mien.report.tables import Row
+    from mien.experiments.tables import Row
 
 
 def reproduce(
@@ -34,15 +34,15 @@ def reproduce(
 
     Example: mien reproduce C/results --run --budget smoke --data fer2013.csv
     """
+    from mien.experiments.tables import recipes_of, rows, table_names
     from mien.ledger import entries
-    from mien.report.tables import recipes_of, rows, table_names
     from mien.training import recipe as known
 
     every = [known.load(name) for name in known.names()]
     if target is None:
         _list(table_names(every))
         return
-    from mien.report.published import FIGURES
+    from mien.experiments.published import FIGURES
 
     figure = FIGURES.get(target)
     if figure is not None:
@@ -58,7 +58,7 @@ def reproduce(
         require("train")
         if data is None:
             raise DataError("--run needs --data: the dataset to train on")
-        from mien.training.tables import run_recipes
+        from mien.experiments.table_runs import run_recipes
 
         fresh = run_recipes(
             [recipe.name for recipe in chosen],
@@ -83,7 +83,7 @@ def reproduce(
 
 
 def _list(tables: list[str]) -> None:
-    from mien.report.published import FIGURES
+    from mien.experiments.published import FIGURES
 
     for name in tables:
         typer.echo(name)

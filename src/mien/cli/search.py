@@ -37,8 +37,8 @@ def search(
     from rich.console import Console
     from rich.table import Table
 
-    from mien.training.search import Search
-    from mien.training.search import search as run_search
+    from mien.experiments.search import Search
+    from mien.experiments.search import search as run_search
 
     errors = Console(stderr=True)
     asked = Search(

@@ -41,9 +41,9 @@ def train(
     """
     require("train")
     from mien.cli.progress import training_progress
+    from mien.experiments.run import Order
+    from mien.experiments.run import train as run_training
     from mien.training.recipe import load
-    from mien.training.run import Order
-    from mien.training.run import train as run_training
 
     order = Order(
         recipe=load(recipe, overrides=overrides or (), budget=budget),

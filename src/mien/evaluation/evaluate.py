@@ -66,9 +66,7 @@ class Figures:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Figures:
         """The figures that `to_dict` gave, as a ledger entry holds them."""
-        per_class = {
-            name: metrics.ClassFigures.from_dict(each) for name, each in stored["per_class"].items()
-        }
+        per_class = {name: metrics.ClassFigures.from_dict(each) for name, each in stored["per_class"].items()}
         return cls(
             **{name: stored[name] for name in cls.__slots__ if name not in _REBUILT},
             accuracy_ci95=(stored["accuracy_ci95"][0], stored["accuracy_ci95"][1]),

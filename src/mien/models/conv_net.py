@@ -52,7 +52,7 @@ class ConvNet(Network):
         self.head = nn.Linear(options.hidden, len(labels))
 
     def body(self, faces: Tensor) -> Outputs:
-        """(N, 1, 48, 48) → maps (N, 128, 3, 3), embedding (N, 200), logits (N, C) with the default options."""
+        """(N, 1, 48, 48) → maps (N, 128, 3, 3), embedding (N, 200), logits (N, C) with default options."""
         maps = self.features(faces)
         embedding = self.hidden(maps.flatten(1)).relu()
         return Outputs(self.head(self.dropout(embedding)), embedding, maps)
@@ -83,7 +83,7 @@ class ConvBaseline(Network):
         self.head = nn.Linear(options.hidden, len(labels))
 
     def body(self, faces: Tensor) -> Outputs:
-        """(N, 1, 48, 48) → maps (N, 32, 48, 48), embedding (N, 100), logits (N, C) with the default options."""
+        """(N, 1, 48, 48) → maps (N, 32, 48, 48), embedding (N, 100), logits (N, C) with default options."""
         maps = self.features(faces)
         embedding = self.hidden(self.pool(maps).flatten(1)).relu()
         return Outputs(self.head(embedding), embedding, maps)

@@ -49,7 +49,7 @@ class MeanImage(nn.Module):
         self.deviation.fill_(max((squares / images.size) ** 0.5, 1e-6))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(N, 1, H, W) raw grey values 0…255 → the same shape, mean 0 and deviation 1 over the training set."""
+        """Raw grey values 0…255 → mean 0, deviation 1 over the training set. Shape: (N, 1, H, W), kept."""
         return (pixels - self.mean) / self.deviation
 
 

@@ -34,7 +34,7 @@ def _mixed(value: Tensor) -> Tensor:
 def uniform(seed: int, purpose: str, epoch: int, rows: Tensor, draws: int = 1) -> Tensor:
     """Uniform numbers in [0, 1), one row of `draws` for each image, from (seed, purpose, epoch, image) alone.
 
-    Shape: rows (N,) int64, the images' numbers in the training set; returns (N, draws) float32 on their device.
+    Shape: rows (N,) int64, the images' numbers in the training set; returns (N, draws) float32.
     """
     counter = rows[:, None] * draws + torch.arange(draws, device=rows.device)
     bits = _mixed(_mixed(counter) ^ key(seed, purpose, epoch))

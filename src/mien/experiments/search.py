@@ -15,8 +15,8 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from mien.errors import RecipeError, StorageError, TrainingDiverged
+from mien.experiments.run import Note, Order, fit
 from mien.training.recipe import Recipe, SearchRange, load
-from mien.training.run import Note, Order, fit
 from mien.transforms import key
 
 SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {

@@ -68,7 +68,7 @@ def train(order: Order, *, report: Report | None = None, note: Note = lambda lin
     """
     network, faces, begun, state = fit(order, report=report, note=note)
     # Here and not above: drawing and ONNX tools are slow to import and no first step needs them.
-    from mien.training.finish import finish
+    from mien.experiments.finish import finish
 
     best = f"best {order.recipe.train.select} {state.best:.4f} in epoch {state.best_epoch + 1}"
     note(f"{best}; exporting, evaluating")

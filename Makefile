@@ -1,0 +1,46 @@
+# Everything here sets itself up: Python 3.11 or later, pip and make are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SLIM := .venv-demo
+PIP := -m pip --disable-pip-version-check
+
+.PHONY: help demo test test-fast lint bench clean
+
+help:
+	@echo "make demo       read the expressions on a photograph, with the plain install"
+	@echo "make test       every test, linter and type check"
+	@echo "make test-fast  the tests that take seconds"
+	@echo "make lint       ruff and mypy"
+	@echo "make bench      how fast the networks are here"
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP) install --quiet --constraint constraints.txt torch
+	$(BIN)/python $(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(SLIM)/ready: pyproject.toml
+	$(PYTHON) -m venv $(SLIM)
+	$(SLIM)/bin/python $(PIP) install --quiet --editable . scikit-image
+	touch $@
+
+demo: $(SLIM)/ready
+	$(SLIM)/bin/python examples/demo.py
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/ready
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/ready
+	$(BIN)/mien bench
+
+clean:
+	rm -rf $(VENV) $(SLIM) demo dist build
