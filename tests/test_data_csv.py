@@ -57,6 +57,7 @@ def test_without_usage_the_split_must_be_told(tmp_path: Path) -> None:
     [
         (f"7,{GOOD},Training", "emotion '7': expected 0…6"),
         (f"-1,{GOOD},Training", "emotion '-1': expected 0…6"),
+        ("9" * 6000 + f",{GOOD},Training", "emotion '9999"),
         (f",{GOOD},Training", "emotion '': expected 0…6"),
         (f"0,{GOOD},Test", "usage 'Test': expected Training, PublicTest, PrivateTest"),
         (f"0,{GOOD},Trai", "usage 'Trai'"),

@@ -71,6 +71,7 @@ def convert(
 
     Example: mien data convert fer2013.csv fer2013.parquet
     """
+    from mien.cli.progress import busy
     from mien.data import FORMATS, format_of_name, read, write
 
     chosen = format or format_of_name(target)
@@ -82,8 +83,10 @@ def convert(
         if target.is_dir() != ("" in FORMATS[chosen].suffixes):
             kind = "a folder" if target.is_dir() else "a file"
             raise DataError(f"{target} is {kind}, which {chosen} cannot replace: choose another name")
-    batch = read(source, skip_bad=skip_bad, assume_split=assume_split)
-    write(batch, target, chosen)
+    with busy(f"reading {source}"):
+        batch = read(source, skip_bad=skip_bad, assume_split=assume_split)
+    with busy(f"writing {target}"):
+        write(batch, target, chosen)
     _say_skipped(batch)
     lost = ["votes"] if batch.has_votes.any() and "votes" not in FORMATS[chosen].keeps else []
     if as_json:
@@ -124,10 +127,12 @@ def show(
 
     Example: mien data show fer2013.csv --out sheet.png
     """
+    from mien.cli.progress import busy
     from mien.data import detect, read
     from mien.data.counts import counts
 
-    batch = read(source, skip_bad=skip_bad, assume_split=assume_split)
+    with busy(f"reading {source}"):
+        batch = read(source, skip_bad=skip_bad, assume_split=assume_split)
     if split is not None:
         batch = batch.split(split)
     if out is not None:
@@ -166,12 +171,13 @@ def check(
 
     Example: mien data check fer2013.csv --json
     """
-    from mien.cli.progress import share_done
+    from mien.cli.progress import busy, share_done
     from mien.data import detect, read
     from mien.data.audit import audit
     from mien.data.counts import counts
 
-    batch = read(source, skip_bad=True, assume_split=assume_split)
+    with busy(f"reading {source}"):
+        batch = read(source, skip_bad=True, assume_split=assume_split)
     with share_done("looking for copies") as progress:
         found = audit(batch, progress)
     if as_json:
@@ -214,12 +220,14 @@ def hashes(
 
     Example: mien data hashes fer2013.csv --split training --out fer2013-training.npy
     """
+    from mien.cli.progress import busy
     from mien.data import read
     from mien.data.known import write_hashes
 
     if out.suffix != ".npy":
         raise DataError(f"{out.name!r}: expected a name that ends in .npy")
-    batch = read(source, skip_bad=skip_bad, assume_split=assume_split).split(split)
+    with busy(f"reading {source}"):
+        batch = read(source, skip_bad=skip_bad, assume_split=assume_split).split(split)
     _say_skipped(batch)
     _print(f"{write_hashes(batch.images, out):,} hashes of {len(batch):,} {split} faces written to {out}")
 

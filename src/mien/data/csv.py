@@ -7,6 +7,7 @@ A row is one line: an emotion 0…6 or its name, 2304 numbers in 0…255 between
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ SIDE = 48
 
 _COLUMNS = ("emotion", "pixels", "usage")
 _HEADER_LIMIT = 4096
+_LABELS = {str(label): label for label in range(len(EMOTIONS))}
 # Large enough to parse by whole arrays, small enough that the temporary arrays stay in tens of megabytes.
 _BLOCK = 4 << 20
 
@@ -50,7 +52,7 @@ def read(path: Path, reading: Reading) -> FaceBatch:
     header = _header(path)
     if "usage" not in header and reading.assume_split is None:
         raise DataError(f"{path} has no column Usage: say with --assume-split which split its faces are")
-    parts = [_Block(path, *block).faces(header, reading) for block in _blocks(path, header)]
+    parts = [block.faces(header, reading) for block in _blocks(path, header)]
     if not parts:
         parts = [(np.zeros((0, SIDE * SIDE), np.uint8), *(np.zeros(0, np.int64) for _ in range(3)))]
     pixels, labels, splits, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
@@ -64,60 +66,71 @@ def read(path: Path, reading: Reading) -> FaceBatch:
     )
 
 
-def _blocks(path: Path, header: dict[str, str]) -> Iterator[tuple[Any, NDArray[np.int64], dict[int, str]]]:
-    """Yields record batches, the numbers of their rows, and the rows with a wrong number of fields."""
+def _blocks(path: Path, header: dict[str, str]) -> Iterator[_Block]:
+    """Yields the file's lines in blocks, in order.
+
+    Raises: DataError when the file cannot be read as lines of fields.
+    """
     try:
         import pyarrow as arrow
-        import pyarrow.csv as arrow_csv
     except ImportError as error:
         raise MissingDependency(
             "reading a CSV of faces needs pyarrow: install it with pip install 'mien[analysis]'"
         ) from error
     misshapen: dict[int, str] = {}
-
-    def note(row: Any) -> str:
-        # The parser counts lines from 1, and the first one is the header.
-        misshapen[row.number - 2] = (
-            f"{row.actual_columns} fields: expected {row.expected_columns}; a truncated line looks so"
-        )
-        return "skip"
-
     next_row = 0
     try:
-        stream = arrow_csv.open_csv(
-            path,
-            # Only the single-threaded reader knows the numbers of the lines that it refuses.
-            read_options=arrow_csv.ReadOptions(block_size=_BLOCK, use_threads=False),
-            # Without quoting, a stray quote spoils one row and not all that follow.
-            parse_options=arrow_csv.ParseOptions(
-                quote_char=False, ignore_empty_lines=False, invalid_row_handler=note
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types={name: arrow.binary() for name in header.values()},
-                include_columns=list(header.values()),
-                strings_can_be_null=False,
-            ),
-        )
-        for block in stream:
+        for table in _stream(path, list(header.values()), misshapen):
             # Enough candidates for every row of the block, less the numbers that refused lines have taken.
-            candidates = np.arange(next_row, next_row + block.num_rows + len(misshapen))
-            rows = np.setdiff1d(candidates, list(misshapen))[: block.num_rows]
+            candidates = np.arange(next_row, next_row + table.num_rows + len(misshapen))
+            rows = np.setdiff1d(candidates, list(misshapen))[: table.num_rows]
             next_row = int(rows[-1]) + 1 if len(rows) else next_row
             before = {row: misshapen.pop(row) for row in sorted(misshapen) if row < next_row}
-            yield block, rows, before
+            yield _Block(path, table, rows, before)
         if misshapen:
-            yield None, np.zeros(0, np.int64), misshapen
+            yield _Block(path, None, np.zeros(0, np.int64), misshapen)
     except (arrow.ArrowException, OSError) as error:
         raise DataError(
             f"{path} does not read as CSV ({error}): expected lines of emotion,pixels,Usage"
         ) from error
 
 
-class _Block:
-    """Some lines of the file: parsed columns, row numbers, faults so far."""
+def _stream(path: Path, names: list[str], misshapen: dict[int, str]) -> Any:
+    """pyarrow's reader of record batches; it adds lines with a wrong number of fields to `misshapen`."""
+    import pyarrow as arrow
+    import pyarrow.csv as arrow_csv
 
-    def __init__(self, path: Path, table: Any, rows: NDArray[np.int64], faults: dict[int, str]) -> None:
-        self.path, self.table, self.rows, self.faults = path, table, rows, faults
+    def note(line: Any) -> str:
+        # The parser counts lines from 1, and the first one is the header.
+        misshapen[line.number - 2] = (
+            f"{line.actual_columns} fields: expected {line.expected_columns}; a truncated line looks so"
+        )
+        return "skip"
+
+    return arrow_csv.open_csv(
+        path,
+        # Only the single-threaded reader knows the numbers of the lines that it refuses.
+        read_options=arrow_csv.ReadOptions(block_size=_BLOCK, use_threads=False),
+        # Without quoting, a stray quote spoils one row and not all that follow.
+        parse_options=arrow_csv.ParseOptions(
+            quote_char=False, ignore_empty_lines=False, invalid_row_handler=note
+        ),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types={name: arrow.binary() for name in names},
+            include_columns=names,
+            strings_can_be_null=False,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Some lines of the file: a record batch, if any, its row numbers, and faults by row, found so far."""
+
+    path: Path
+    table: Any
+    rows: NDArray[np.int64]
+    faults: dict[int, str]
 
     def faces(self, header: dict[str, str], reading: Reading) -> tuple[Any, ...]:
         """Pixels (G, 2304), labels, splits and rows of the good lines; reports the bad ones."""
@@ -174,8 +187,8 @@ def _text(field: bytes) -> str:
 def _label(field: bytes) -> int | str:
     """A label, or what is wrong with it."""
     text = _text(field)
-    if text.isascii() and text.isdigit() and int(text) < len(EMOTIONS):
-        return int(text)
+    if text in _LABELS:
+        return _LABELS[text]
     try:
         return emotion_index(text)
     except DataError:

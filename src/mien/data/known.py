@@ -44,6 +44,15 @@ def known_copies(images: UInt8, name: str = "fer2013-training") -> NDArray[np.bo
     return np.isin(pixel_hashes(images), known_hashes(name))
 
 
+def copies_of_training(images: UInt8, training: UInt8) -> NDArray[np.bool_]:
+    """(N,) bool: the faces that are pixel copies of a training face.
+
+    Shape: images (N, H, W) uint8; training (M, H, W) uint8, the training faces at hand, M may be 0: those of
+    FER-2013, which most networks are trained on, are known without them.
+    """
+    return known_copies(images) | np.isin(pixel_hashes(images), pixel_hashes(training))
+
+
 def write_hashes(images: UInt8, path: Path) -> int:
     """Writes the sorted unique hashes of the faces as a `.npy` file; returns how many there are."""
     hashes = np.unique(pixel_hashes(images))
