@@ -76,18 +76,13 @@ def evaluate(
 
 
 def _copies(everything: FaceBatch, faces: FaceBatch, split: str) -> NDArray[np.bool_] | None:
-    """Copies of FER-2013's training faces, by their hashes, and of the training split of the data itself."""
-    import numpy as np
-
-    from mien.data.hashes import pixel_hashes
-    from mien.data.known import known_copies
+    from mien.data.known import copies_of_training
     from mien.labels import SPLITS
 
     training = SPLITS.index("training")
     if split == SPLITS[training]:
         return None
-    own = pixel_hashes(everything.images[everything.splits == training])
-    return known_copies(faces.images) | np.isin(pixel_hashes(faces.images), own)
+    return copies_of_training(faces.images, everything.images[everything.splits == training])
 
 
 def _show(found: Evaluation) -> None:

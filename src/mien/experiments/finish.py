@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from mien import ledger
-from mien.data.known import known_copies
-from mien.evaluation import Evaluation
+from mien.data.known import copies_of_training
+from mien.evaluation import Evaluation, Scores, measure
 from mien.evaluation.calibration import fit_temperature
-from mien.evaluation.evaluate import evaluate
+from mien.experiments.splits import Splits
 from mien.explain.saliency import saliency
-from mien.faces import FaceBatch, UInt8
-from mien.inference.predictor import Predictor, load
+from mien.faces import UInt8
+from mien.inference.predictor import load
 from mien.labels import positions
 from mien.models import Network
 from mien.models.onnx_file import export
@@ -35,27 +35,36 @@ _BATCH = 512
 
 
 def finish(
-    network: Network, validation: FaceBatch, run: Path, recipe: Recipe, begun: dict[str, Any], state: State
+    network: Network, faces: Splits, run: Path, recipe: Recipe, begun: dict[str, Any], state: State
 ) -> ledger.Entry:
     """Exports the selected weights, measures the exported file, and writes the run's card, entry and report.
 
     The temperature is fitted on the validation split; the calibration error in the figures is cross-fitted.
     """
     network.to("cpu").eval()
-    truth = positions(validation.labels, network.labels)
+    truth = positions(faces.validation.labels, network.labels)
     with torch.inference_mode():
-        network.temperature.fill_(fit_temperature(_logits(network, validation.images), truth))
+        network.temperature.fill_(fit_temperature(_logits(network, faces.validation.images), truth))
     model = run / "model.onnx"
     export(network, model, name=begun["recipe"], unsure_below=UNSURE_BELOW)
-    predictor = load(model)
-    evaluation = _evaluate(predictor, validation, recipe)
+    readings = load(model).classify(faces.validation.images)
+    evaluation = measure(
+        Scores(readings.probabilities, readings.logits),
+        faces.validation,
+        model=recipe.name,
+        dataset=Path(faces.validation.source).name,
+        split=recipe.data.validation,
+        labels=network.labels,
+        copies=copies_of_training(faces.validation.images, faces.train.images),
+        temperature=float(network.temperature),
+    )
     write_json(run / "evaluation.json", evaluation.to_dict())
     entry = _entry(network, recipe, begun, state, evaluation)
     write_json(run / "result.json", entry)
     write_json(run / "model.json", card(entry, model))
     examples = choose(
-        validation,
-        predictor.classify(validation.images).probabilities,
+        faces.validation,
+        readings.probabilities,
         network.labels,
         lambda images, targets: saliency(lambda pixels: network(pixels).logits, images, targets),
     )
@@ -80,25 +89,6 @@ def _entry(
         "figures": {recipe.data.validation: evaluation.to_dict()},
         "history": state.history,
     }
-
-
-def _evaluate(predictor: Predictor, faces: FaceBatch, recipe: Recipe) -> Evaluation:
-    """The exported network on the validation split, with and without copies of training faces."""
-
-    def classify(images: UInt8) -> tuple[NDArray[Any], NDArray[Any]]:
-        readings = predictor.classify(images)
-        return readings.probabilities, readings.logits
-
-    return evaluate(
-        classify,
-        faces,
-        model=recipe.name,
-        dataset=Path(faces.source).name,
-        split=recipe.data.validation,
-        labels=predictor.labels,
-        copies=known_copies(faces.images),
-        temperature=predictor.card.temperature,
-    )
 
 
 def card(entry: ledger.Entry, model: Path) -> dict[str, Any]:

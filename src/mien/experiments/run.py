@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import ValidationError
 
-from mien import __version__, data, ledger
+from mien import __version__, ledger
 from mien.errors import CheckpointError, RecipeError
+from mien.experiments.splits import Note, Splits, read_splits
 from mien.faces import FaceBatch
-from mien.labels import EMOTIONS
 from mien.models import Network, architecture
 from mien.storage import write_json, write_text
 from mien.training.loop import Loop, Report, State
@@ -28,9 +26,6 @@ from mien.transforms import Augmentation, key
 
 _DESCRIPTION = {"summary", "budget", "paper", "search"}
 """Sections of a recipe that change nothing in a run."""
-
-Note = Callable[[str], None]
-"""Called with one line for the person who waits."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +46,6 @@ class Order:
     command: str = ""
 
 
-@dataclass(frozen=True)
-class Splits:
-    """The faces of a run: only those of emotions that the recipe names."""
-
-    train: FaceBatch
-    validation: FaceBatch
-
-
 def train(order: Order, *, report: Report | None = None, note: Note = lambda line: None) -> ledger.Entry:
     """Trains, selects, exports, evaluates and reports one run; returns its ledger entry.
 
@@ -72,7 +59,7 @@ def train(order: Order, *, report: Report | None = None, note: Note = lambda lin
 
     best = f"best {order.recipe.train.select} {state.best:.4f} in epoch {state.best_epoch + 1}"
     note(f"{best}; exporting, evaluating")
-    return finish(network, faces.validation, order.run, order.recipe, begun, state)
+    return finish(network, faces, order.run, order.recipe, begun, state)
 
 
 def fit(
@@ -85,7 +72,7 @@ def fit(
     """
     recipe = order.recipe
     _check_folder(order)
-    faces = read_splits(order, note)
+    faces = read_splits(recipe, order.data, skip_bad=order.skip_bad, note=note)
     network = build_network(recipe, faces.train, order.start, note)
     kind = task_kind(recipe.task.name)
     materials = Materials(
@@ -98,24 +85,6 @@ def fit(
     if resumed:
         note(f"resumed in epoch {loop.state.epoch + 1}, step {loop.state.step_in_epoch + 1}")
     return network, faces, begun, loop.fit()
-
-
-def read_splits(order: Order, note: Note = lambda line: None) -> Splits:
-    """The training and validation faces as the recipe's `data` section asks for them."""
-    section = order.recipe.data
-    batch = data.read(order.data, skip_bad=order.skip_bad)
-    if batch.skipped:
-        note(f"{len(batch.skipped)} bad rows skipped, the first: {batch.skipped[0]}")
-    wanted = [EMOTIONS.index(name) for name in section.labels]
-    parts = []
-    for name in (section.train, section.validation):
-        part = batch.split(name)
-        part = part.select(np.isin(part.labels, wanted))
-        if section.limit is not None and section.limit < len(part):
-            chosen = np.random.default_rng(key(order.recipe.train.seed, "limit")).permutation(len(part))
-            part = part.select(np.sort(chosen[: section.limit]))
-        parts.append(part)
-    return Splits(*parts)
 
 
 def build_network(

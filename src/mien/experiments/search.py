@@ -15,7 +15,8 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from mien.errors import RecipeError, StorageError, TrainingDiverged
-from mien.experiments.run import Note, Order, fit
+from mien.experiments.run import Order, fit
+from mien.experiments.splits import Note
 from mien.training.recipe import Recipe, SearchRange, load
 from mien.transforms import key
 

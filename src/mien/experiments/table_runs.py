@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mien import ledger
 from mien.errors import RecipeError
-from mien.experiments.run import Note, Order, train
+from mien.experiments.run import Order, train
+from mien.experiments.splits import Note
 from mien.training.recipe import Recipe, load
 from mien.training.teachers import RECIPE_PREFIX, run_folder_name
 

@@ -22,7 +22,7 @@ def annotate(image: NDArray[np.uint8], predictions: list[Prediction]) -> Image.I
     """
     drawn = Image.fromarray(image).copy()
     pen = ImageDraw.Draw(drawn)
-    thickness = max(1, round(max(drawn.size) / 400))
+    thickness = max(1, round(max(drawn.size) / 250))
     # Smallest face last, so that its label is not hidden.
     for prediction in sorted(predictions, key=lambda each: -each.box[2] * each.box[3]):
         colour = UNSURE if prediction.unsure else SURE
