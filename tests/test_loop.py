@@ -1,0 +1,178 @@
+"""The training loop: against a loop of three lines, and what happens at its edges."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mien.errors import CheckpointError, RecipeError, TrainingDiverged
+from mien.training import checkpoint
+from mien.training.loop import Loop
+from mien.training.optimisers import L2_ON, Progress, optimiser, schedule
+from mien.training.recipe import NamedSection, TrainSection
+from mien.transforms import permutation
+from synthetic import face_batch
+
+
+class Line:
+    """Least squares on points of a line: a task with no faces in it, which the loop must serve as well."""
+
+    def __init__(self, figures: list[float] | None = None, poison: int | None = None) -> None:
+        torch.manual_seed(0)
+        self.network: nn.Module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+        self.network.body = self.network.forward  # type: ignore[assignment]
+        generator = torch.Generator().manual_seed(1)
+        self.x = torch.randn(20, 3, generator=generator)
+        self.y = self.x.sum(1, keepdim=True)
+        self.figures = figures
+        self.poison = poison
+        self.steps = 0
+
+    @property
+    def size(self) -> int:
+        return len(self.x)
+
+    def to(self, device: torch.device) -> None:
+        self.x, self.y = self.x.to(device), self.y.to(device)
+
+    def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        self.steps += 1
+        error = (network(self.x[rows]) - self.y[rows]).square().mean()
+        return (error * math.nan if self.steps == self.poison else error), {
+            "seen_twice": 2 * torch.ones(len(rows)).sum()
+        }
+
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        with torch.no_grad():
+            loss = float((network(self.x) - self.y).square().mean())
+        return {"loss": loss if self.figures is None else self.figures.pop(0)}
+
+
+def settings(**changes: object) -> TrainSection:
+    values: dict[str, object] = {
+        "epochs": 3, "batch_size": 8, "lr": 0.05, "channels_last": False,
+        "select": "validation_loss", "select_mode": "min", **changes,
+    }  # fmt: skip
+    return TrainSection.model_validate(values)
+
+
+def test_against_three_lines(tmp_path: Path) -> None:
+    task = Line()
+    chosen = settings(optimiser=NamedSection.model_validate({"name": "sgd", "momentum": 0.9}), l2=0.01)
+    loop = Loop(task, chosen, tmp_path, "x")
+    loop.fit()
+
+    plain = Line()
+    decayed = [p for p in plain.network.parameters() if p.ndim > 1]
+    free = [p for p in plain.network.parameters() if p.ndim == 1]
+    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": free}]
+    sgd = torch.optim.SGD(groups, lr=0.05, momentum=0.9)
+    for epoch in range(3):
+        for rows in permutation(0, epoch, 20).split(8):
+            sgd.zero_grad()
+            plain.loss(plain.network, rows, epoch)[0].backward()
+            sgd.step()
+    tensors, state = checkpoint.load(loop.last)
+    for key, value in plain.network.state_dict().items():
+        assert torch.equal(tensors[f"network.{key}"], value), key
+    assert state["epoch"] == 3
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert [line["step"] for line in lines] == [3, 6, 9]
+    assert all(line["train_seen_twice"] == 2 for line in lines)
+
+
+def test_best_epoch_is_kept_and_patience_ends(tmp_path: Path) -> None:
+    task = Line(figures=[5.0, 1.0, 3.0, 2.0, 0.5])
+    state = Loop(task, settings(epochs=5, patience=2), tmp_path, "x").fit()
+    assert (state.best_epoch, state.best, state.epoch) == (1, 1.0, 4)
+    tensors, _ = checkpoint.load(tmp_path / "best.safetensors")
+    for key, value in task.network.state_dict().items():
+        assert torch.equal(tensors[f"network.{key}"], value), key
+
+
+def test_a_loss_that_is_not_finite_stops(tmp_path: Path) -> None:
+    with pytest.raises(
+        TrainingDiverged, match=r"epoch 2, step 1: the last good checkpoint is .*last\.safetensors"
+    ):
+        Loop(Line(poison=4), settings(), tmp_path, "x").fit()
+    _, state = checkpoint.load(tmp_path / "checkpoints" / "last.safetensors")
+    assert state["epoch"] == 1
+    with pytest.raises(TrainingDiverged, match="no checkpoint yet"):
+        Loop(Line(poison=1), settings(), tmp_path / "other", "x").fit()
+
+
+def test_select_must_name_a_figure(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="validation_loss"):
+        Loop(Line(), settings(select="validation_accuracy"), tmp_path, "x").fit()
+
+
+def test_corrupt_and_foreign_checkpoints(tmp_path: Path) -> None:
+    loop = Loop(Line(), settings(), tmp_path, "x")
+    assert not loop.resume()
+    loop.fit()
+    with pytest.raises(CheckpointError, match="other settings"):
+        Loop(Line(), settings(), tmp_path, "y").resume()
+    whole = loop.last.read_bytes()
+    loop.last.write_bytes(whole[:-40])
+    with pytest.raises(CheckpointError, match="corrupt"):
+        Loop(Line(), settings(), tmp_path, "x").resume()
+    changed = bytearray(whole)
+    changed[-5] ^= 1
+    loop.last.write_bytes(bytes(changed))
+    with pytest.raises(CheckpointError, match="checksum"):
+        Loop(Line(), settings(), tmp_path, "x").resume()
+
+
+@pytest.mark.parametrize("name", ["sgd", "adagrad", "rmsprop", "adam", "adamw"])
+def test_every_optimiser_resumes_to_the_same_weights(name: str, tmp_path: Path) -> None:
+    options = {"momentum": 0.9, "nesterov": True} if name == "sgd" else {}
+    section = NamedSection.model_validate({"name": name, **options})
+    whole = Loop(Line(), settings(epochs=4, optimiser=section), tmp_path / "whole", "x")
+    whole.fit()
+    half = Loop(Line(figures=None), settings(epochs=2, optimiser=section), tmp_path / "half", "x")
+    half.fit()
+    rest = Loop(Line(), settings(epochs=4, optimiser=section), tmp_path / "half", "x")
+    assert rest.resume()
+    rest.fit()
+    one, _ = checkpoint.load(whole.last)
+    two, _ = checkpoint.load(rest.last)
+    assert one.keys() == two.keys()
+    for key in one:
+        assert torch.equal(one[key], two[key]), key
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("constant", {}, [1, 1, 1, 1]),
+        ("exponential", {"decay": 0.5}, [1, 0.5, 0.25, 0.125]),
+        ("step", {"milestones": [1, 3], "factor": 0.1}, [1, 0.1, 0.1, 0.01]),
+        ("cosine", {}, [1, 0.5 + 0.5**1.5, 0.5, 0.5 - 0.5**1.5]),
+    ],
+)
+def test_schedules(name: str, options: dict[str, object], expected: list[float]) -> None:
+    factor = schedule(name, options)
+    found = [factor(Progress(epoch, epoch * 10, 4, 40)) for epoch in range(4)]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(("where", "decayed"), [("all", 4), ("weights", 2), ("dense", 1)])
+def test_l2_acts_where_it_is_told(where: str, decayed: int) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2, 2))
+    made = optimiser(network, "sgd", {}, lr=0.1, l2=0.5, l2_on=where)
+    counts = {group["weight_decay"]: len(group["params"]) for group in made.param_groups}
+    assert counts.get(0.5) == decayed
+    assert sum(counts.values()) == 4
+    assert set(L2_ON) == {"all", "weights", "dense"}
+
+
+def test_synthetic_faces_are_what_they_say() -> None:
+    batch = face_batch(140)
+    assert len(batch.split("training")) + len(batch.split("public")) == 140
