@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 SLIM := .venv-demo
 PIP := -m pip --disable-pip-version-check
 
-.PHONY: help demo test test-fast lint bench clean
+.PHONY: help demo test test-fast lint readme bench clean
 
 help:
 	@echo "make demo       read the expressions on a photograph, with the plain install"
 	@echo "make test       every test, linter and type check"
 	@echo "make test-fast  the tests that take seconds"
-	@echo "make lint       ruff and mypy"
+	@echo "make lint       ruff, mypy, and whether the README agrees with the ledger"
+	@echo "make readme     write the README's tables from the ledger"
 	@echo "make bench      how fast the networks are here"
 
 $(VENV)/ready: pyproject.toml constraints.txt
@@ -38,6 +39,10 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tools/readme_tables.py --check
+
+readme: $(VENV)/ready
+	$(BIN)/python tools/readme_tables.py
 
 bench: $(VENV)/ready
 	$(BIN)/mien bench

@@ -1,4 +1,4 @@
-"""Reads the expressions on a photograph: the portrait of Eileen Collins that scikit-image ships (NASA, public domain)."""
+"""Reads the expression on a photograph: the portrait of Eileen Collins that scikit-image ships (NASA)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def mien(*arguments: str) -> None:
 
 
 def main() -> None:
-    """Fetches the face detector once, writes the photograph, reads it, says where the annotated picture is."""
+    """Fetches the face detector once, writes the photograph, reads it, draws what was read."""
     FOLDER.mkdir(exist_ok=True)
     photograph = FOLDER / "astronaut.png"
     Image.fromarray(data.astronaut()).save(photograph)

@@ -154,6 +154,16 @@ def test_wrong_names_and_options(name: str, options: dict[str, object], expected
         architecture(name).build(options)
 
 
+def test_denormal_weights_are_exported_as_zero(tmp_path: Path) -> None:
+    network = build("conv_net")
+    with torch.no_grad():
+        network.head.weight[0, :5] = 1e-40  # type: ignore[union-attr,operator]
+    export(network, tmp_path / "network.onnx", name="x", unsure_below=0.5)
+    _, weights = read(tmp_path / "network.onnx")
+    assert not weights["head.weight"][0, :5].any()
+    assert all(not ((w != 0) & (w.abs() < 1.2e-38)).any() for w in weights.values() if w.is_floating_point())
+
+
 def test_damaged_files(tmp_path: Path) -> None:
     path = tmp_path / "network.onnx"
     with pytest.raises(ModelError, match="no network"):

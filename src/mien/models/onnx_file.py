@@ -41,6 +41,7 @@ def export(network: Network, path: Path, *, name: str, unsure_below: float) -> N
     import onnx
 
     size = network.input_size
+    _flush_denormals(network)
     was_training = network.training
     network.eval()
     exported = _Exported(network).to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -74,6 +75,13 @@ def export(network: Network, path: Path, *, name: str, unsure_below: float) -> N
     onnx.checker.check_model(model)
     with atomic(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
+
+
+@torch.no_grad()
+def _flush_denormals(network: Network) -> None:
+    """Sets weights too small for a normal float32 to 0: they change no answer and slow every runtime down."""
+    for parameter in network.parameters():
+        parameter[parameter.abs() < torch.finfo(parameter.dtype).tiny] = 0
 
 
 def _strip_prefix(graph: Any, prefix: str) -> None:
