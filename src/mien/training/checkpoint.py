@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from mien.errors import CheckpointError
@@ -18,11 +18,15 @@ from mien.storage import atomic
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """Writes tensors and a JSON-able state into one file; a reader sees the old file or the new one whole."""
+    """Writes tensors and a JSON-able state into one file; a reader sees the old file or the new one whole.
+
+    Raises: StorageError when the folder cannot be written or the disk is full.
+    """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {"state": json.dumps(state), "sha256": _digest(plain)}
     with atomic(path) as temporary:
-        save_file(plain, temporary, metadata=metadata)
+        # Not save_file: its errors are not the system's, and a full disk must be named as one.
+        temporary.write_bytes(to_bytes(plain, metadata=metadata))
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

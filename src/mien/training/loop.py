@@ -86,8 +86,8 @@ class Loop:
         self.report = report or (lambda state, steps, figures: None)
         self.state = State()
         self.steps = math.ceil(task.size / settings.batch_size)
-        # L2 under Adam drives unused weights to numbers so small that a processor takes a hundred times as long
-        # for each. Set before torch starts its threads, which take the setting over.
+        # L2 under Adam drives unused weights to numbers so small that a processor takes a hundred times as
+        # long for each. Set before torch starts its threads, which take the setting over.
         torch.set_flush_denormal(True)
         self.factor = schedule(settings.schedule.name, settings.schedule.options)
         self.fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)

@@ -23,22 +23,26 @@ def stored_probabilities(teacher: str, faces: FaceBatch, labels: tuple[str, ...]
 
     teacher: as in `DistillationOptions`. They are kept as `teacher.npy` in the run folder, so that a resumed
     run learns from the very same numbers.
-    Raises: RecipeError when the teacher is missing or knows other labels; DataError when the shape is wrong.
+    Raises: RecipeError when the teacher is missing or knows other labels; DataError when they
+    are no probabilities of that shape.
     """
     kept = run / "teacher.npy"
-    if not kept.exists():
-        probabilities = (
-            _read(Path(teacher)) if teacher.endswith(".npy") else _infer(teacher, faces, labels, run)
-        )
-        with atomic(kept) as temporary:
-            np.save(temporary, probabilities, allow_pickle=False)
-            # numpy adds its own suffix to a name without it; ours has it.
-    probabilities = _read(kept)
+    again = kept.exists()
+    if again or teacher.endswith(".npy"):
+        probabilities = _read(kept if again else Path(teacher))
+    else:
+        probabilities = _infer(teacher, faces, labels, run)
     if probabilities.shape != (len(faces), len(labels)):
         raise DataError(
             f"teacher {teacher} gives probabilities of shape {probabilities.shape}: expected "
             f"{(len(faces), len(labels))}, one row a training face"
         )
+    if not np.isfinite(probabilities).all() or np.abs(probabilities.sum(axis=1) - 1).max() > 1e-3:
+        raise DataError(f"teacher {teacher} gives rows that are no probabilities: expected each to sum to 1")
+    if not again:
+        with atomic(kept) as temporary:
+            # numpy adds its own suffix to a name without it; ours has it.
+            np.save(temporary, probabilities, allow_pickle=False)
     return probabilities
 
 
