@@ -16,7 +16,18 @@ from mien import fetching
 from mien.errors import ModelError
 from mien.inference.detectors import DETECTORS, Detection, Framing, available, make_detector
 from mien.inference.detectors.base import arrange
-from mien.inference.detectors.blazeface import CELLS, INPUT, STRIDE, decode, letterbox, merge, overlap
+from mien.inference.detectors.blazeface import (
+    CELLS,
+    INPUT,
+    STRIDE,
+    TILE_OVERLAP,
+    cut_off,
+    decode,
+    letterbox,
+    merge,
+    overlap,
+    tiles,
+)
 from mien.inference.framing import centre_square, cut, square_of
 
 
@@ -115,6 +126,48 @@ def test_the_letterbox_keeps_proportions_and_says_where_the_picture_lies(height:
     assert (wide, high) == (max(1, round(width * scale)), max(1, round(height * scale)))
     assert max(wide, high) == INPUT
     assert (pixels == -1.0).sum() == 3 * (INPUT**2 - wide * high)
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.data())
+def test_a_small_face_anywhere_lies_whole_in_a_tile_of_every_look(
+    width: int, height: int, data: st.DataObject
+) -> None:
+    first, *finer = tiles(width, height)
+    assert first == (0, 0, width, height)
+    for x, y, wide, high in finer:
+        assert 0 <= x <= x + wide <= width
+        assert 0 <= y <= y + high <= height
+    for side in {max(wide, high) for _, _, wide, high in finer}:
+        look = [tile for tile in finer if max(tile[2:]) == side]
+        # Two pixels less: the tiles' corners are rounded.
+        face = max(1, int(side * TILE_OVERLAP) - 2)
+        left = data.draw(st.integers(0, max(0, width - face)))
+        top = data.draw(st.integers(0, max(0, height - face)))
+        right, bottom = min(left + face, width), min(top + face, height)
+        assert any(
+            x <= left and right <= x + wide and y <= top and bottom <= y + high for x, y, wide, high in look
+        )
+
+
+def test_small_pictures_are_looked_at_once_and_large_ones_often() -> None:
+    assert [len(tiles(*size)) for size in ((200, 100), (512, 512), (512, 200), (4000, 3000))] == [1, 5, 3, 17]
+
+
+def test_boxes_cut_off_by_a_tile_are_left_to_another_look() -> None:
+    boxes = np.array([[10, 10, 20, 20], [-5, 10, 20, 20], [90, 10, 105, 20], [10, 95, 20, 104]], np.float32)
+    assert cut_off(boxes, (0, 0, 100, 100), 100, 100).tolist() == [False] * 4
+    assert cut_off(boxes, (0, 0, 100, 100), 300, 100).tolist() == [False, False, True, False]
+    assert cut_off(boxes + 50, (50, 50, 100, 100), 150, 200).tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize("side", [2, 4])
+@pytest.mark.parametrize("name", DETECTORS)
+def test_many_small_faces_are_all_found(name: str, side: int, astronaut: np.ndarray) -> None:
+    detector = make_detector(usable(name))
+    found = detector.detect(np.tile(astronaut, (side, side, 1)))
+    cells = {(int(x + w / 2) // 512, int(y + h / 2) // 512) for x, y, w, h in (each.box for each in found)}
+    assert len(cells) == side * side
+    assert len(found) <= side * side + 1
 
 
 def test_detections_come_largest_first_clipped_and_inside() -> None:

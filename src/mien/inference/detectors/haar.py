@@ -30,7 +30,7 @@ class Haar:
     """
 
     name = "haar"
-    framing = Framing(scale=1.04, shift=0.0)
+    framing = Framing(scale=1.036, shift=0.006)
 
     def __init__(self) -> None:
         path = Path(cv2.data.haarcascades) / CASCADE
