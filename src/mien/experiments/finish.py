@@ -60,7 +60,6 @@ def finish(
     )
     write_json(run / "evaluation.json", evaluation.to_dict())
     entry = _entry(network, recipe, begun, state, evaluation)
-    write_json(run / "result.json", entry)
     write_json(run / "model.json", card(entry, model))
     examples = choose(
         faces.validation,
@@ -69,6 +68,8 @@ def finish(
         lambda images, targets: saliency(lambda pixels: network(pixels).logits, images, targets),
     )
     write_report(run / "report.html", entry, evaluation, examples=examples)
+    # Last, for it says that the run is finished.
+    write_json(run / "result.json", entry)
     return entry
 
 

@@ -12,19 +12,20 @@ import torch
 from pydantic import ValidationError
 
 from mien import __version__, ledger
-from mien.errors import CheckpointError, RecipeError
+from mien.errors import CheckpointError, DataError, RecipeError
 from mien.experiments.splits import Note, Splits, read_splits
 from mien.faces import FaceBatch
 from mien.models import Network, architecture
 from mien.storage import write_json, write_text
 from mien.training.loop import Loop, Report, State
+from mien.training.optimisers import optimiser, schedule
 from mien.training.recipe import Recipe, explain
 from mien.training.start import start_from
 from mien.training.tasks import task_kind
 from mien.training.tasks.registry import Materials
 from mien.transforms import Augmentation, key
 
-_DESCRIPTION = {"summary", "budget", "paper", "search"}
+DESCRIPTION = {"summary", "budget", "paper", "search"}
 """Sections of a recipe that change nothing in a run."""
 
 
@@ -72,6 +73,7 @@ def fit(
     """
     recipe = order.recipe
     _check_folder(order)
+    check(recipe)
     faces = read_splits(recipe, order.data, skip_bad=order.skip_bad, note=note)
     network = build_network(recipe, faces.train, order.start, note)
     kind = task_kind(recipe.task.name)
@@ -87,13 +89,44 @@ def fit(
     return network, faces, begun, loop.fit()
 
 
+def check(recipe: Recipe) -> None:
+    """Builds everything that a recipe names and that needs no faces, so that a wrong name costs nothing.
+
+    Raises: RecipeError, ModelError.
+    """
+    with torch.device("meta"):
+        network = architecture(recipe.model.name).build(recipe.model.options, recipe.data.labels)
+    kind = task_kind(recipe.task.name)
+    kind.validated(recipe.task.options)
+    _augmentation(recipe)
+    settings = recipe.train
+    optimiser(
+        network,
+        settings.optimiser.name,
+        settings.optimiser.options,
+        lr=settings.lr,
+        l2=settings.l2,
+        l2_on=settings.l2_on,
+    )
+    schedule(settings.schedule.name, settings.schedule.options)
+
+
 def build_network(
     recipe: Recipe, faces: FaceBatch, start: str | None = None, note: Note = lambda line: None
 ) -> Network:
-    """The recipe's network with seeded weights and its normalisation fitted, or with weights taken over."""
+    """The recipe's network with seeded weights and its normalisation fitted, or with weights taken over.
+
+    Raises: DataError when the faces are of another size than the network sees; ModelError.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(key(recipe.train.seed, "weights"))
         network = architecture(recipe.model.name).build(recipe.model.options, recipe.data.labels)
+    side, shape = network.input_size, faces.images.shape[1:]
+    if shape != (side, side):
+        raise DataError(
+            f"{faces.source} holds faces of {shape[1]}×{shape[0]} pixels: {recipe.model.name} sees "
+            f"{side}×{side}; crop and resize them first"
+        )
     network.normalise.fit(faces.images)
     if start is not None:
         taken = start_from(network, start)
@@ -111,17 +144,21 @@ def _augmentation(recipe: Recipe) -> Augmentation:
 
 def _check_folder(order: Order) -> None:
     run = order.run
-    if run.exists() and not run.is_dir():
-        raise CheckpointError(f"{run} is a file: expected a folder for the run")
-    if run.is_dir() and any(run.iterdir()) and not order.resume:
+    try:
+        if run.exists() and not run.is_dir():
+            raise CheckpointError(f"{run} is a file: expected a folder for the run")
+        filled = run.is_dir() and any(run.iterdir())
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot read {run}: {error.strerror or error}; choose another folder"
+        ) from error
+    if filled and not order.resume:
         raise CheckpointError(f"{run} is not empty: add --resume to go on with it, or choose another folder")
 
 
 def _fingerprint(order: Order, faces: Splits) -> str:
     """What a resumed run must share with the one it resumes: settings, starting weights and data."""
-    digest = hashlib.sha256(
-        order.recipe.model_dump_json(exclude=_DESCRIPTION, exclude_defaults=True).encode()
-    )
+    digest = hashlib.sha256(order.recipe.model_dump_json(exclude=DESCRIPTION, exclude_defaults=True).encode())
     digest.update(str(order.start).encode())
     for part in (faces.train, faces.validation):
         digest.update(part.images.tobytes())

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mien import data
+from mien.errors import DataError
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
 from mien.training.recipe import Recipe
@@ -31,7 +32,7 @@ def read_splits(
 ) -> Splits:
     """The training and validation faces of a dataset in any known format.
 
-    Raises: DataError when it cannot be read or lacks a split.
+    Raises: DataError when it cannot be read, or lacks a split or every face of the recipe's emotions in it.
     """
     batch = data.read(path, skip_bad=skip_bad)
     if batch.skipped:
@@ -41,6 +42,8 @@ def read_splits(
     for name in (recipe.data.train, recipe.data.validation):
         part = batch.split(name)
         part = part.select(np.isin(part.labels, wanted))
+        if not len(part):
+            raise DataError(f"no {name!r} face of {', '.join(recipe.data.labels)} in {path}")
         limit = recipe.data.limit
         if limit is not None and limit < len(part):
             chosen = np.random.default_rng(key(recipe.train.seed, "limit")).permutation(len(part))
