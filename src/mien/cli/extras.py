@@ -8,7 +8,16 @@ from mien.errors import MissingDependency
 
 _PROBES = {
     "analysis": ("pyarrow", "scipy", "sklearn", "h5py", "matplotlib"),
-    "train": ("torch", "lightning_fabric", "safetensors", "onnx", "onnxscript"),
+    "train": (
+        "torch",
+        "lightning_fabric",
+        "safetensors",
+        "pydantic",
+        "tomli_w",
+        "optuna",
+        "onnx",
+        "onnxscript",
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.extras import require
+from mien.cli.tables import table_console
 
 
 def search(
@@ -34,13 +35,11 @@ def search(
     Example: mien search c/search --data fer2013.csv --out runs/search --trials 30
     """
     require("train")
-    from rich.console import Console
     from rich.table import Table
 
-    from mien.experiments.search import Search
+    from mien.experiments.search import Search, in_words
     from mien.experiments.search import search as run_search
 
-    errors = Console(stderr=True)
     asked = Search(
         recipe=recipe,
         data=data,
@@ -52,13 +51,12 @@ def search(
         overrides=tuple(overrides or ()),
         skip_bad=skip_bad,
     )
-    found = run_search(asked, note=lambda line: errors.print(line, style="dim", highlight=False))
+    found = run_search(asked, note=Console(stderr=True, highlight=False, soft_wrap=True, style="dim").print)
     if json_output:
         rows = [{"trial": each.number, "value": each.value, "settings": each.settings} for each in found]
         typer.echo(json.dumps(rows))
         return
     table = Table("trial", "selected figure", "settings", box=None, header_style="bold")
     for each in found:
-        settings = ", ".join(f"{name}={value:.5g}" for name, value in each.settings.items())
-        table.add_row(str(each.number), f"{each.value:.4f}", settings)
-    Console().print(table)
+        table.add_row(str(each.number), f"{each.value:.4f}", in_words(each.settings))
+    table_console().print(table)

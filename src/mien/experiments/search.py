@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from optuna.study import MaxTrialsCallback
 from optuna.trial import TrialState
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from mien.errors import RecipeError, StorageError, TrainingDiverged
-from mien.experiments.run import Order, fit
-from mien.experiments.splits import Note
+from mien.errors import MissingDependency, RecipeError, StorageError, TrainingDiverged
+from mien.experiments.run import DESCRIPTION, Order, check, fit
+from mien.experiments.splits import Note, read_splits
 from mien.training.recipe import Recipe, SearchRange, load
 from mien.transforms import key
 
@@ -26,7 +27,10 @@ SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
 }
 """How the next trial is chosen, by name. random: independent draws, as system C's paper did."""
 
-_HEARTBEAT_S = 30
+HEARTBEAT_S = 30
+"""Seconds between a worker's signs of life; one that gives none for twice as long is taken for dead."""
+
+_HOPELESS = 10
 
 
 @dataclass(frozen=True)
@@ -62,67 +66,158 @@ def search(asked: Search, note: Note = lambda line: None) -> list[Trial]:
     """Runs trials until `asked.trials` are complete; returns all complete ones, the best first.
 
     Trial n draws from (seed, n) alone with the random sampler, so that the number of workers changes nothing.
-    A trial whose worker died is taken up from its checkpoint by whoever next runs the search; one whose loss
-    diverges has failed and is not counted.
-    Raises: RecipeError when the recipe has no `search` section or the sampler is unknown; StorageError.
+    A trial that was interrupted, or whose worker died, is taken up from its checkpoint by whoever next runs
+    the search; one whose loss diverges has failed and is not counted.
+    Raises: RecipeError when the recipe has no `search` section, a key in it is wrong, the sampler is unknown,
+    or the storage holds a search with other settings; DataError; StorageError; TrainingDiverged when no
+    setting trains.
     """
     base = load(asked.recipe, overrides=asked.overrides, budget=asked.budget)
+    _check(asked, base)
+    study = _study(asked, base)
+
+    def objective(trial: optuna.Trial) -> float:
+        frozen = _frozen(study, trial.number)
+        number = _first_try(frozen)
+        settings = {name: _suggest(trial, name, span) for name, span in base.search.items()}
+        note(f"trial {number}: {in_words(settings)}")
+        try:
+            *_, state = fit(_order(asked, settings, number), note=note)
+        except KeyboardInterrupt:
+            # Optuna takes it for failed; its checkpoint is worth going on with.
+            RetryHeartbeatStaleTrialCallback()(study, _frozen(study, trial.number))
+            raise
+        assert state.best is not None
+        return state.best
+
+    try:
+        if _complete(study) < asked.trials:
+            enough = MaxTrialsCallback(asked.trials, states=(TrialState.COMPLETE,))
+            study.optimize(objective, callbacks=[enough, _stop_if_hopeless], catch=(TrainingDiverged,))
+        done = study.get_trials(states=(TrialState.COMPLETE,))
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+        raise _storage_error(asked, error) from error
+    sign = -1 if base.train.select_mode == "max" else 1
+    found = [Trial(_first_try(t), dict(t.params), t.value) for t in done if t.value is not None]
+    return sorted(found, key=lambda trial: sign * trial.value)
+
+
+def in_words(settings: Mapping[str, Any]) -> str:
+    """Settings in one line, numbers to five digits: `train.lr=0.0012437, train.optimiser.name=adam`."""
+    return ", ".join(
+        f"{name}={value:.5g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in settings.items()
+    )
+
+
+def _check(asked: Search, base: Recipe) -> None:
+    """Refuses whatever can be known to be wrong before a trial's number is spent on it."""
     if not base.search:
         raise RecipeError(f"recipe {base.name} has no [search] section: add one, such as [search.'train.lr']")
     if asked.sampler not in SAMPLERS:
         raise RecipeError(f"unknown sampler {asked.sampler!r}: expected one of {', '.join(SAMPLERS)}")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = _study(asked, base)
+    ends = [{name: (span.choices or (span.low,))[0] for name, span in base.search.items()}]
+    ends += [{name: (span.choices or (span.high,))[-1] for name, span in base.search.items()}]
+    for settings in ends:
+        check(_order(asked, settings, 0).recipe)
+    read_splits(base, asked.data, skip_bad=asked.skip_bad)
 
-    def objective(trial: optuna.Trial) -> float:
-        # The first try's number, where this one takes up a trial whose worker died.
-        frozen = study.get_trials(deepcopy=False)[trial.number]
-        original = RetryHeartbeatStaleTrialCallback.retried_trial_number(frozen)
-        number = trial.number if original is None else original
-        study.sampler = SAMPLERS[asked.sampler](key(base.train.seed, "search", number) % 2**32)
-        settings = {name: _suggest(trial, name, span) for name, span in base.search.items()}
-        order = _order(asked, settings, number)
-        note(f"trial {number}: " + ", ".join(f"{name}={value:.5g}" for name, value in settings.items()))
-        *_, state = fit(order, note=note)
-        assert state.best is not None
-        return state.best
 
-    if _complete(study) < asked.trials:
-        enough = MaxTrialsCallback(asked.trials, states=(TrialState.COMPLETE,))
-        study.optimize(objective, callbacks=[enough], catch=(TrainingDiverged,))
-    sign = -1 if base.train.select_mode == "max" else 1
-    done = [trial for trial in study.get_trials(states=(TrialState.COMPLETE,)) if trial.value is not None]
-    found = [Trial(trial.number, dict(trial.params), float(trial.value or 0.0)) for trial in done]
-    return sorted(found, key=lambda trial: sign * trial.value)
+def _frozen(study: optuna.Study, number: int) -> optuna.trial.FrozenTrial:
+    return study.get_trials(deepcopy=False)[number]
+
+
+def _first_try(trial: optuna.trial.FrozenTrial) -> int:
+    """A trial's number, or that of the trial it takes up: the one that names the run folder."""
+    original = RetryHeartbeatStaleTrialCallback.retried_trial_number(trial)
+    return trial.number if original is None else original
 
 
 def _complete(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
 
+def _stop_if_hopeless(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    """Without this, a search whose every setting diverges would never end."""
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL))
+    last = finished[-_HOPELESS:]
+    if len(last) == _HOPELESS and all(each.state == TrialState.FAIL for each in last):
+        raise TrainingDiverged(
+            f"the last {_HOPELESS} trials all failed: narrow the ranges in [search], train.lr first"
+        )
+
+
+class _Keyed(optuna.samplers.BaseSampler):
+    """A sampler that is made anew for each trial from (seed, trial), whichever worker runs it."""
+
+    def __init__(self, make: Callable[[int], optuna.samplers.BaseSampler], seed: int) -> None:
+        self.make, self.seed = make, seed
+        self.inner = make(0)
+
+    def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        self.inner = self.make(key(self.seed, "search", _first_try(trial)) % 2**32)
+        self.inner.before_trial(study, trial)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial
+    ) -> dict[str, Any]:
+        return self.inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial, search_space: dict[str, Any]
+    ) -> dict[str, Any]:
+        return self.inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: optuna.trial.FrozenTrial, param_name: str, param_distribution: Any
+    ) -> Any:
+        return self.inner.sample_independent(study, trial, param_name, param_distribution)
+
+
 def _study(asked: Search, recipe: Recipe) -> optuna.Study:
     # Heartbeats have been 'experimental' for years; the warning tells a person nothing to act on.
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        asked.folder.mkdir(parents=True, exist_ok=True)
-        url = asked.storage or f"sqlite:///{asked.folder / 'search.db'}"
-        storage = RDBStorage(
-            url,
-            heartbeat_interval=_HEARTBEAT_S,
-            grace_period=2 * _HEARTBEAT_S,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
-        )
-        return optuna.create_study(
-            study_name=recipe.name,
-            storage=storage,
-            load_if_exists=True,
-            direction="maximize" if recipe.train.select_mode == "max" else "minimize",
-        )
-    except (OSError, ArgumentError, SQLAlchemyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise StorageError(
-            f"cannot open the search's storage {asked.storage or asked.folder}: {reason}"
+        study = _opened(asked, recipe)
+        settings = hashlib.sha256(
+            recipe.model_dump_json(exclude=DESCRIPTION - {"search"}, exclude_defaults=True).encode()
+        ).hexdigest()
+        if study.user_attrs.setdefault("settings", settings) != settings:
+            raise RecipeError(
+                f"{asked.storage or asked.folder} holds a search of {recipe.name} with other settings: "
+                "repeat the command as it was, budget and overrides too, or choose another --out or --storage"
+            )
+        study.set_user_attr("settings", settings)
+    except (OSError, ArgumentError, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        raise _storage_error(asked, error) from error
+    except ImportError as error:
+        raise MissingDependency(
+            f"{asked.storage} needs a database driver ({error.__cause__ or error}): install it with pip"
         ) from error
+    return study
+
+
+def _opened(asked: Search, recipe: Recipe) -> optuna.Study:
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    storage = RDBStorage(
+        asked.storage or f"sqlite:///{asked.folder / 'search.db'}",
+        heartbeat_interval=HEARTBEAT_S,
+        grace_period=2 * HEARTBEAT_S,
+        heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
+    )
+    return optuna.create_study(
+        study_name=recipe.name,
+        storage=storage,
+        sampler=_Keyed(SAMPLERS[asked.sampler], recipe.train.seed),
+        load_if_exists=True,
+        direction="maximize" if recipe.train.select_mode == "max" else "minimize",
+    )
+
+
+def _storage_error(asked: Search, error: Exception) -> StorageError:
+    reason = str(error.__cause__ or error).strip().splitlines()[0]
+    return StorageError(f"cannot use the search's storage {asked.storage or asked.folder}: {reason}")
 
 
 def _suggest(trial: optuna.Trial, name: str, span: SearchRange) -> Any:
