@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mien.cli.extras import require
+from mien.cli.tables import table_console
 
 
 def bench(
@@ -49,7 +50,7 @@ def bench(
             f"{each['share_outside_network']:.1%}",
             inference,
         )
-    console = Console(highlight=False)
+    console = table_console()
     console.print(
         f"{found['machine']['processor']}, {found['machine']['threads']} threads, "
         f"matrix product {found['matrix_rate_gflop_s']} GFLOP/s"

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mien.cli.tables import table_console
+
 _EMPTY: dict[str, Any] = {"name": None, "parameters": None, "architecture": None, "shipped": None}
 
 
@@ -64,7 +66,6 @@ def catalogue() -> dict[str, dict[str, Any]]:
 
 
 def _print_all(entries: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("network", "parameters", "shipped", "accuracy", "what it is", box=None, header_style="bold")
@@ -80,13 +81,11 @@ def _print_all(entries: list[dict[str, Any]]) -> None:
             ", ".join(accuracy),
             architecture["summary"] if architecture else card.get("summary", ""),
         )
-    Console().print(table)
+    table_console().print(table)
 
 
 def _print_one(entry: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
+    console = table_console()
     console.print(f"[bold]{entry['name']}[/bold]  {entry['parameters']:,} parameters")
     if entry["architecture"]:
         console.print(entry["architecture"]["summary"])

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Annotated
 
 import typer
+
+from mien.cli.extras import require
+from mien.cli.tables import table_console
 
 
 def recipes(
@@ -16,23 +20,26 @@ def recipes(
 
     Example: mien recipes c/final
     """
+    require("train")
     from mien.training import recipe as known
 
     if name is not None:
         found = known.load(name)
         if json_output:
             typer.echo(json.dumps(found.model_dump(mode="json")))
-        else:
+        elif sys.stdout.isatty():
             from rich.console import Console
             from rich.syntax import Syntax
 
             Console().print(Syntax(found.to_toml(), "toml", word_wrap=True, background_color="default"))
+        else:
+            # Plain, so that it may be redirected into a recipe file.
+            typer.echo(found.to_toml(), nl=False)
         return
     every = [known.load(each) for each in known.names()]
     if json_output:
         typer.echo(json.dumps([each.model_dump(mode="json") for each in every]))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("recipe", "what it is", "paper", box=None, header_style="bold")
@@ -41,4 +48,4 @@ def recipes(
             "" if each.paper is None else ", ".join(f"{each.paper.system}/{t}" for t in each.paper.tables)
         )
         table.add_row(each.name, each.summary, tables)
-    Console().print(table)
+    table_console().print(table)

@@ -1,4 +1,4 @@
-"""The papers' figures drawn from our own runs, and published numbers that no recipe is to reach."""
+"""The papers' figures, drawn from our own runs."""
 
 from __future__ import annotations
 
@@ -24,54 +24,57 @@ if TYPE_CHECKING:
 
     from mien.faces import FaceBatch
 
-PEOPLE_ON_FER2013 = 0.634
-"""Accuracy of system C's authors, each labelling 100 random faces of FER-2013 (its 5.2)."""
-
-PSYCHOLOGICAL_STUDY: dict[str, float] = {
-    "happy": 0.987,
-    "surprise": 0.924,
-    "disgust": 0.923,
-    "angry": 0.889,
-    "sad": 0.892,
-    "fear": 0.877,
-    "neutral": 0.916,
-}
-"""Accuracy of people per emotion, on large and clear pictures that move. Source: system C, Table 1."""
-
 _FINAL = "c/final"
 _SHOWN = ("happy", "fear", "angry")
 
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """A figure of a paper: its title, and how ours is made from entry, dataset and folder of runs."""
+    """A figure of a paper: its title, and how ours is made from a finished run and a dataset."""
 
     title: str
     make: Callable[[Entry, Path | None], Figure]
 
-    def draw(self, entries: Iterable[Entry], out: Path, data: Path | None) -> Path:
-        """Writes ours as a PNG, from the final network's largest finished budget; returns the file.
 
-        Raises: DataError when the ledger holds no such run, or faces are needed and `data` is None.
-        """
-        mine = [entry for entry in entries if entry["recipe"] == _FINAL]
-        if not mine:
-            raise DataError(f"{_FINAL} was never run: mien train {_FINAL} --data PATH --out RUN")
-        entry = max(mine, key=lambda each: BUDGETS.index(each["budget"]["name"]))
-        picture = png(self.make(entry, data))
-        with atomic(out) as temporary:
-            temporary.write_bytes(picture)
-        return out
+def final_run(entries: Iterable[Entry]) -> Entry | None:
+    """The final network's run under the largest budget, or None where it was never run."""
+    mine = [entry for entry in entries if entry["recipe"] == _FINAL]
+    return max(mine, key=lambda entry: BUDGETS.index(entry["budget"]["name"]), default=None)
+
+
+def draw_figure(name: str, entries: Iterable[Entry], out: Path, data: Path | None = None) -> Path:
+    """Writes one of `FIGURES`, made from the final network's run, as a PNG; returns the file.
+
+    Raises: DataError when `out` has another ending, the ledger holds no such run, or the figure shows faces
+    and `data` is None or holds none of them; StorageError.
+    """
+    if out.suffix.lower() != ".png":
+        raise DataError(f"--out {out}: expected a name that ends in .png")
+    entry = final_run(entries)
+    if entry is None:
+        raise DataError(
+            f"{_FINAL} is not in the ledger: mien reproduce C/results --run --budget cpu --data PATH"
+        )
+    picture = png(FIGURES[name].make(entry, data))
+    with atomic(out) as temporary:
+        temporary.write_bytes(picture)
+    return out
 
 
 def _figures(entry: Entry) -> Figures:
     return Figures.from_dict(next(iter(entry["figures"].values())))
 
 
+def _labels(entry: Entry) -> list[str]:
+    labels: list[str] = next(iter(entry["figures"].values()))["labels"]
+    return labels
+
+
 def _saliency(entry: Entry, data: Path | None) -> Figure:
     """The surest right answer on a happy, a frightened and an angry face, as in the paper's Figure 7."""
     from mien.explain.saliency import saliency
     from mien.inference.lookup import find_model
+    from mien.inference.predictor import load
     from mien.models.onnx_file import restore
     from mien.report.examples import choose
 
@@ -79,8 +82,6 @@ def _saliency(entry: Entry, data: Path | None) -> Figure:
         raise DataError("this figure shows faces: name the dataset with --data")
     network = restore(find_model("conv_net"))
     faces = _of_emotions(datasets.read(data).split(entry["selected_on"]["split"]))
-    from mien.inference.predictor import load
-
     probabilities = load("conv_net").classify(faces.images).probabilities
     chosen = choose(
         faces,
@@ -89,6 +90,8 @@ def _saliency(entry: Entry, data: Path | None) -> Figure:
         lambda images, targets: saliency(lambda pixels: network(pixels).logits, images, targets),
     ).best
     shown = [example for name in _SHOWN for example in chosen if example.truth == name]
+    if not shown:
+        raise DataError(f"no face of {', '.join(_SHOWN)} in {data} is read right")
     return draw.saliency_sheet(
         np.stack([example.image for example in shown]),
         np.stack([example.saliency for example in shown if example.saliency is not None]),
@@ -124,8 +127,3 @@ FIGURES: dict[str, PaperFigure] = {
     ),
 }
 """Every figure that can be drawn, by its name on the command line."""
-
-
-def _labels(entry: Entry) -> list[str]:
-    labels: list[str] = next(iter(entry["figures"].values()))["labels"]
-    return labels

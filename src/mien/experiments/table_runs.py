@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mien import ledger
-from mien.errors import RecipeError
-from mien.experiments.run import Order, train
+from mien.errors import CheckpointError, RecipeError
+from mien.experiments.run import DESCRIPTION, Order, train
 from mien.experiments.splits import Note
 from mien.training.recipe import Recipe, load
 from mien.training.teachers import RECIPE_PREFIX, run_folder_name
@@ -26,14 +26,19 @@ def run_recipes(
 
     A finished run is not repeated, an unfinished one is resumed. Entries go into the ledger `results`, but
     for those of the smoke budget: they say that a recipe runs, and no more.
-    Raises: as `train`; RecipeError when a recipe teaches itself in a circle.
+    Raises: as `train`; RecipeError when a recipe teaches itself in a circle; CheckpointError when a folder
+    holds a run of the recipe as it was before it was changed.
     """
     entries = []
     for recipe in teachers_first(names, budget):
         run = runs / budget / run_folder_name(recipe.name)
         if (run / "result.json").exists():
-            note(f"{recipe.name}: finished before, in {run}")
             entry = ledger.read(run / "result.json")
+            if not _same(entry, recipe):
+                raise CheckpointError(
+                    f"{run} holds a run of {recipe.name} with other settings: remove it, or choose other --runs"
+                )
+            note(f"{recipe.name}: finished before, in {run}")
         else:
             note(f"{recipe.name}: {recipe.summary}")
             command = f"mien train {recipe.name} --budget {budget} --data DATA --out {run}"
@@ -43,6 +48,11 @@ def run_recipes(
             ledger.write(entry, results)
         entries.append(entry)
     return entries
+
+
+def _same(entry: ledger.Entry, recipe: Recipe) -> bool:
+    now = recipe.model_dump(mode="json", exclude_none=True, exclude=DESCRIPTION)
+    return {key: value for key, value in entry["recipe_as_run"].items() if key not in DESCRIPTION} == now
 
 
 def teachers_first(names: Iterable[str], budget: str) -> Iterator[Recipe]:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from mien.errors import RecipeError
-from mien.ledger import Entry
+from mien.ledger import Entry, file_name
 from mien.training.recipe import BUDGETS, Recipe
 
 
@@ -103,6 +103,11 @@ def recipes_of(table: str, recipes: Iterable[Recipe]) -> list[Recipe]:
         hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names)}"
         raise RecipeError(f"unknown table {table!r}: {hint}")
     return sorted(chosen, key=lambda recipe: (recipe.paper.position if recipe.paper else 0, recipe.name))
+
+
+def newest(stored: Iterable[Entry], fresh: Iterable[Entry]) -> list[Entry]:
+    """Entries of the ledger and of runs just made, one for each recipe, budget and seed: the fresh one."""
+    return list({file_name(entry): entry for entry in (*stored, *fresh)}.values())
 
 
 def rows(recipes: Iterable[Recipe], entries: Iterable[Entry]) -> list[Row]:
