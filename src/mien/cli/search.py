@@ -35,6 +35,7 @@ def search(
     Example: mien search c/search --data fer2013.csv --out runs/search --trials 30
     """
     require("train")
+    from rich.console import Console
     from rich.table import Table
 
     from mien.experiments.search import Search, in_words

@@ -36,7 +36,7 @@ def run_recipes(
             entry = ledger.read(run / "result.json")
             if not _same(entry, recipe):
                 raise CheckpointError(
-                    f"{run} holds a run of {recipe.name} with other settings: remove it, or choose other --runs"
+                    f"{run} holds {recipe.name} run with other settings: remove it, or choose other --runs"
                 )
             note(f"{recipe.name}: finished before, in {run}")
         else:
