@@ -46,12 +46,15 @@ class Classification:
 
     def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean loss of the faces `rows` (B,), and the number of right answers among them."""
-        faces = self.network.normalise(self.images[rows].float())
-        faces = self.augmentation(faces, seed=self.seed, epoch=epoch, rows=rows)
-        logits = network.body(faces).logits  # type: ignore[operator]
+        logits = network.body(self.prepare(rows, epoch)).logits  # type: ignore[operator]
         labels = self.labels[rows]
         correct = (logits.detach().argmax(1) == labels).sum()
         return self.criterion(logits, labels, rows), {"accuracy": correct}
+
+    def prepare(self, rows: Tensor, epoch: int) -> Tensor:
+        """The faces `rows` (B,), normalised and augmented: all that a step does before the network's body."""
+        faces = self.network.normalise(self.images[rows].float())
+        return self.augmentation(faces, seed=self.seed, epoch=epoch, rows=rows)
 
     def criterion(self, logits: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
         """The mean loss of a batch: logits (B, C), labels (B,), and which training faces they are (B,)."""

@@ -1,0 +1,66 @@
+"""Ships a finished run: `python tools/ship.py RUN NAME` writes weights/NAME.onnx and its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import onnx
+
+from mien.models.onnx_file import METADATA_KEY
+from mien.storage import atomic, packaged, write_json
+
+LICENCE = "MIT for the weights; FER-2013 itself is for research use and is not included"
+TRAINING_DATA = (
+    "FER-2013 Training, 28,709 faces 48×48 (Goodfellow et al. 2013), its 1,236 repeated faces included"
+)
+INTENDED_USE = (
+    "Reading which of seven shown expressions most raters would name, in frontal or nearly frontal faces: "
+    "research, photo collections, interfaces that a person has chosen. Not for inferring what a person feels, "
+    "nor for any decision about one."
+)
+FORBIDDEN = (
+    "Regulation (EU) 2024/1689 (AI Act), Article 5(1)(f), forbids inferring emotions of people at work and in "
+    "education, but for medical and safety reasons."
+)
+LIMITS = (
+    "Labels of FER-2013 are noisy: people agree with them less than with each other. Age, skin colour and "
+    "glasses were never labelled, so that fairness is unknown. Disgust has few examples and is read badly. "
+    "Calibration holds for faces like FER-2013's alone."
+)
+
+
+def ship(run: Path, name: str) -> Path:
+    """Copies the run's network under a new name, with a card that says where it comes from; returns the file."""
+    model = onnx.load(run / "model.onnx")
+    metadata = {prop.key: prop.value for prop in model.metadata_props}
+    own = {**json.loads(metadata[METADATA_KEY]), "name": name}
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(own)})
+    payload = model.SerializeToString()
+    path = packaged("weights") / f"{name}.onnx"
+    with atomic(path) as temporary:
+        temporary.write_bytes(payload)
+    card = json.loads((run / "model.json").read_text(encoding="utf-8"))
+    card |= {
+        "name": name,
+        "file": path.name,
+        "bytes": len(payload),
+        "sha256": hashlib.sha256(payload).hexdigest(),
+        "temperature": own["temperature"],
+        "unsure_below": own["unsure_below"],
+        "licence": LICENCE,
+        "training_data": TRAINING_DATA,
+        "intended_use": INTENDED_USE,
+        "forbidden": FORBIDDEN,
+        "limits": LIMITS,
+    }
+    write_json(path.with_suffix(".json"), {"name": name, **card})
+    return path
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python tools/ship.py RUN NAME")
+    print(ship(Path(sys.argv[1]), sys.argv[2]))
