@@ -27,9 +27,16 @@ def start_from(network: Network, source: str) -> Start:
 
     The last layer fits when the labels are the same in number; where they are not, or stand for other
     emotions, it stays fresh.
-    Raises: ModelError when there is no such network, or nothing but the normalisation fits.
+    Raises: ModelError when there is no such network, it is of another architecture, or nothing but the
+    normalisation fits.
     """
     metadata, weights = read(find_model(source))
+    if metadata["architecture"] != network.architecture:
+        # A tensor may have the same name and shape by accident: the last layer's bias always has.
+        raise ModelError(
+            f"{source} is a {metadata['architecture']}, the recipe's network a {network.architecture}: "
+            "choose a recipe of the same network"
+        )
     same_labels = tuple(metadata["labels"]) == network.labels
     taken, fresh = [], []
     for name, value in network.state_dict().items():
@@ -44,7 +51,7 @@ def start_from(network: Network, source: str) -> Start:
     parameters = {name for name, _ in network.named_parameters()}
     if not parameters & set(taken):
         raise ModelError(
-            f"no weight of {source} ({metadata['architecture']}) fits {network.architecture}: "
-            "choose a recipe of the same network"
+            f"no weight of {source} fits: its options are {metadata['options']}, the recipe's "
+            f"{network.options}; make model.* the same"
         )
     return Start(source, len(taken), tuple(fresh))
