@@ -83,7 +83,7 @@ def fit(
     task = kind.build(kind.validated(recipe.task.options), materials)
     loop = Loop(task, recipe.train, order.run, _fingerprint(order, faces), report)
     resumed = order.resume and loop.resume()
-    begun = _read_begun(order) if resumed else _begin(order)
+    begun = _resume(order, loop.state) if resumed else _begin(order)
     if resumed:
         note(f"resumed in epoch {loop.state.epoch + 1}, step {loop.state.step_in_epoch + 1}")
     return network, faces, begun, loop.fit()
@@ -185,10 +185,17 @@ def _begin(order: Order) -> dict[str, Any]:
     return begun
 
 
-def _read_begun(order: Order) -> dict[str, Any]:
+def _resume(order: Order, state: State) -> dict[str, Any]:
+    """What was recorded at the start, and where another version of the code took the run over."""
     path = order.run / "run.json"
     try:
         begun: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot read {path} ({error}): train into a new folder") from error
+    taken_over = begun.setdefault("resumed", [])
+    if ledger.commit() != ([begun, *taken_over][-1])["commit"]:
+        taken_over.append(
+            {"commit": ledger.commit(), "epoch": state.epoch + 1, "step": state.step_in_epoch + 1}
+        )
+        write_json(path, begun)
     return begun
