@@ -30,10 +30,10 @@ demo: $(SLIM)/ready
 	$(SLIM)/bin/python examples/demo.py
 
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 test-fast: $(VENV)/ready
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m "not slow"
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
