@@ -59,7 +59,8 @@ def test_committed_weights_stay_small() -> None:
 def test_evaluation_gives_the_ledgers_figures(name: str, data_folder: Path) -> None:
     public = data_folder / "fer2013" / "fer2013-public.parquet"
     done = subprocess.run(
-        [sys.executable, "-m", "mien", "evaluate", name, "--data", str(public), "--split", "public", "--json"],
+        [sys.executable, "-m", "mien", "evaluate", name,
+         "--data", str(public), "--split", "public", "--json"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     found = json.loads(done.stdout)

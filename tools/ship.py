@@ -13,17 +13,15 @@ from mien.models.onnx_file import METADATA_KEY
 from mien.storage import atomic, packaged, write_json
 
 LICENCE = "MIT for the weights; FER-2013 itself is for research use and is not included"
-TRAINING_DATA = (
-    "FER-2013 Training, 28,709 faces 48×48 (Goodfellow et al. 2013), its 1,236 repeated faces included"
-)
+TRAINING_DATA = "FER-2013 Training: 28,709 faces 48×48, of which 1,236 are repeats (Goodfellow et al. 2013)"
 INTENDED_USE = (
-    "Reading which of seven shown expressions most raters would name, in frontal or nearly frontal faces: "
-    "research, photo collections, interfaces that a person has chosen. Not for inferring what a person feels, "
-    "nor for any decision about one."
+    "Reading which of seven shown expressions most raters would name, in frontal or nearly frontal "
+    "faces: research, photo collections, interfaces that a person has chosen. Not for inferring what a "
+    "person feels, nor for any decision about one."
 )
 FORBIDDEN = (
-    "Regulation (EU) 2024/1689 (AI Act), Article 5(1)(f), forbids inferring emotions of people at work and in "
-    "education, but for medical and safety reasons."
+    "Regulation (EU) 2024/1689 (AI Act), Article 5(1)(f), forbids inferring emotions of people at work "
+    "and in education, but for medical and safety reasons."
 )
 LIMITS = (
     "Labels of FER-2013 are noisy: people agree with them less than with each other. Age, skin colour and "
@@ -33,7 +31,7 @@ LIMITS = (
 
 
 def ship(run: Path, name: str) -> Path:
-    """Copies the run's network under a new name, with a card that says where it comes from; returns the file."""
+    """Copies the run's network under a new name, with a card of where it comes from; returns the file."""
     model = onnx.load(run / "model.onnx")
     metadata = {prop.key: prop.value for prop in model.metadata_props}
     own = {**json.loads(metadata[METADATA_KEY]), "name": name}
