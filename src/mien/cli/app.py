@@ -24,6 +24,8 @@ from mien.errors import MienError
 # Typer carries its own copy of click in newer releases and depends on it in older ones.
 _UsageProblem: type[Any] = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="mien",
     help="Facial expressions: read, trained, explained and mapped.",
@@ -80,8 +82,7 @@ def main() -> None:
     except _UsageProblem as error:
         _stop(error.format_message() + "; see --help", 2)
     except (KeyboardInterrupt, typer.Abort):
-        print("mien: interrupted", file=sys.stderr)
-        sys.exit(130)
+        code = _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -89,4 +90,7 @@ def main() -> None:
         if debug:
             raise
         _stop(f"unexpected {type(error).__name__}: {error}; --debug shows where, for a report", 1)
+    if code == _INTERRUPTED:
+        # Newer releases of Typer turn Ctrl-C into this code and say nothing.
+        print("mien: interrupted", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
