@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import sqlite3
@@ -18,6 +19,7 @@ from mien import data
 from mien.errors import RecipeError, TrainingDiverged
 from mien.experiments import search as searching
 from mien.experiments.search import Search, search
+from mien.training.recipe import load
 from synthetic import face_batch
 
 pytestmark = pytest.mark.slow
@@ -116,6 +118,26 @@ def test_workers_change_no_settings_and_a_search_goes_on(asked: Search, tmp_path
         number: settings for number, settings in expected.items() if number in both
     }
     assert len(set(both) & set(expected)) >= 3
+
+
+def open_study(asked: Search, together: Any, answers: Any) -> None:
+    together.wait()
+    try:
+        searching._study(asked, load(asked.recipe))
+        answers.put("")
+    except Exception as error:
+        answers.put(repr(error))
+
+
+def test_workers_that_start_together_on_a_new_storage(asked: Search) -> None:
+    context = multiprocessing.get_context("fork")
+    together, answers = context.Barrier(4), context.Queue()
+    workers = [context.Process(target=open_study, args=(asked, together, answers)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    assert [answers.get(timeout=60) for _ in workers] == [""] * 4
+    for worker in workers:
+        worker.join()
 
 
 def test_a_killed_workers_trial_is_taken_up(asked: Search, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import random
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +16,13 @@ import optuna
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.study import MaxTrialsCallback
 from optuna.trial import TrialState
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from mien.errors import MissingDependency, RecipeError, StorageError, TrainingDiverged
 from mien.experiments.run import DESCRIPTION, Order, check, fit
@@ -31,6 +40,7 @@ HEARTBEAT_S = 30
 """Seconds between a worker's signs of life; one that gives none for twice as long is taken for dead."""
 
 _HOPELESS = 10
+_ATTEMPTS = 8
 
 
 @dataclass(frozen=True)
@@ -83,8 +93,8 @@ def search(asked: Search, note: Note = lambda line: None) -> list[Trial]:
         note(f"trial {number}: {in_words(settings)}")
         try:
             *_, state = fit(_order(asked, settings, number), note=note)
-        except KeyboardInterrupt:
-            # Optuna takes it for failed; its checkpoint is worth going on with.
+        except (KeyboardInterrupt, StorageError):
+            # Optuna takes the trial for failed; its checkpoint is worth going on with.
             RetryHeartbeatStaleTrialCallback()(study, _frozen(study, trial.number))
             raise
         assert state.best is not None
@@ -179,7 +189,7 @@ def _study(asked: Search, recipe: Recipe) -> optuna.Study:
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        study = _opened(asked, recipe)
+        study = _opened_by_one_of_many(asked, recipe)
         settings = hashlib.sha256(
             recipe.model_dump_json(exclude=DESCRIPTION - {"search"}, exclude_defaults=True).encode()
         ).hexdigest()
@@ -198,10 +208,22 @@ def _study(asked: Search, recipe: Recipe) -> optuna.Study:
     return study
 
 
+def _opened_by_one_of_many(asked: Search, recipe: Recipe) -> optuna.Study:
+    """Workers that start together on a new database get in each other's way while its tables are made."""
+    for _ in range(_ATTEMPTS - 1):
+        with contextlib.suppress(OperationalError, IntegrityError, ProgrammingError):
+            return _opened(asked, recipe)
+        time.sleep(random.uniform(0.1, 0.5))
+    return _opened(asked, recipe)
+
+
 def _opened(asked: Search, recipe: Recipe) -> optuna.Study:
     asked.folder.mkdir(parents=True, exist_ok=True)
+    url = asked.storage or f"sqlite:///{asked.folder / 'search.db'}"
     storage = RDBStorage(
-        asked.storage or f"sqlite:///{asked.folder / 'search.db'}",
+        url,
+        # SQLite gives up after five seconds behind other writers, which busy workers exceed.
+        engine_kwargs={"connect_args": {"timeout": 60}} if url.startswith("sqlite") else None,
         heartbeat_interval=HEARTBEAT_S,
         grace_period=2 * HEARTBEAT_S,
         heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(),
