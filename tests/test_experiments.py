@@ -248,7 +248,11 @@ def test_wrong_probabilities_teach_nothing(wrong: str, dataset: Path, tmp_path: 
 
 REFUSED: dict[str, tuple[tuple[str, ...], type[MienError], str]] = {
     "absent teacher": (("task.name=distillation", "task.teacher=recipe:c/larger"), RecipeError, "c-larger"),
-    "task option": (("task.name=distillation", "task.teacher=x.npy", "task.alphaa=1"), RecipeError, "task.alphaa"),
+    "task option": (
+        ("task.name=distillation", "task.teacher=x.npy", "task.alphaa=1"),
+        RecipeError,
+        "task.alphaa",
+    ),
     "augmentation": (("augment.miror=0.5",), RecipeError, "did you mean 'mirror'"),
     "optimiser": (("train.optimiser.name=adamm",), RecipeError, "expected one of sgd"),
     "optimiser option": (("train.optimiser.momentumm=0.9",), RecipeError, "momentumm"),
