@@ -23,14 +23,16 @@ from synthetic import face_batch
 class Line:
     """Least squares on points of a line: a task with no faces in it, which the loop must serve as well."""
 
+    figures = ("loss",)
+
     def __init__(self, figures: list[float] | None = None, poison: int | None = None) -> None:
+        self.figures_given = figures
         torch.manual_seed(0)
         self.network: nn.Module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
         self.network.body = self.network.forward  # type: ignore[assignment]
         generator = torch.Generator().manual_seed(1)
         self.x = torch.randn(20, 3, generator=generator)
         self.y = self.x.sum(1, keepdim=True)
-        self.figures = figures
         self.poison = poison
         self.steps = 0
 
@@ -51,7 +53,7 @@ class Line:
     def validate(self, network: nn.Module) -> dict[str, float]:
         with torch.no_grad():
             loss = float((network(self.x) - self.y).square().mean())
-        return {"loss": loss if self.figures is None else self.figures.pop(0)}
+        return {"loss": loss if self.figures_given is None else self.figures_given.pop(0)}
 
 
 def settings(**changes: object) -> TrainSection:
@@ -110,7 +112,8 @@ def test_a_loss_that_is_not_finite_stops(tmp_path: Path) -> None:
 
 def test_select_must_name_a_figure(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="validation_loss"):
-        Loop(Line(), settings(select="validation_accuracy"), tmp_path, "x").fit()
+        Loop(Line(), settings(select="validation_accuracy"), tmp_path, "x")
+    assert not list(tmp_path.iterdir())
 
 
 def test_corrupt_and_foreign_checkpoints(tmp_path: Path) -> None:

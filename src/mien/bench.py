@@ -19,12 +19,11 @@ import torch
 from mien.faces import FaceBatch
 from mien.inference.predictor import load
 from mien.ledger import machine
-from mien.losses import cross_entropy
 from mien.models import Network, architecture
 from mien.models.onnx_file import export
 from mien.training.loop import Loop
 from mien.training.recipe import TrainSection
-from mien.training.tasks import task_kind
+from mien.training.tasks.classification import Classification, ClassificationOptions
 from mien.training.tasks.registry import Materials
 from mien.transforms import Augmentation
 
@@ -38,7 +37,7 @@ class Speed:
 
     multiply_adds: of one face's forward pass. train_images_s: of whole steps, optimiser included.
     share_of_matrix_rate: train_images_s · multiply_adds · 6 / the machine's matrix-product rate.
-    share_outside_network: of a step, spent on anything but forward, loss, backward and optimiser.
+    share_outside_network: of a step, spent on gathering, normalising and augmenting its faces.
     inference_images_s: of the exported file in ONNX Runtime, by batch size.
     """
 
@@ -100,7 +99,7 @@ def _speed(name: str, batch_size: int, seconds: float, rate: float) -> Speed:
         export(network, model, name=name, unsure_below=0.5)
         inference = _inference(model, network.input_size, seconds)
         operations = multiply_adds(network)
-        whole, inside = _step_times(network, Path(folder), batch_size, seconds)
+        whole, before = _step_times(network, Path(folder), batch_size, seconds)
     images = batch_size / whole
     return Speed(
         network=name,
@@ -109,29 +108,21 @@ def _speed(name: str, batch_size: int, seconds: float, rate: float) -> Speed:
         batch_size=batch_size,
         train_images_s=images,
         share_of_matrix_rate=images * operations * 6 / rate,
-        share_outside_network=max(0.0, 1 - inside / whole),
+        share_outside_network=before / whole,
         inference_images_s=inference,
     )
 
 
 def _step_times(network: Network, folder: Path, batch_size: int, seconds: float) -> tuple[float, float]:
-    """Median seconds of a whole training step, and of its part inside the network, measured in turn."""
+    """Median seconds of a whole training step, and of what it does before the network, measured in turn."""
     faces = _random_faces(max(512, batch_size * 4), network.input_size)
-    kind = task_kind("classification")
     materials = Materials(network, faces, faces, Augmentation(mirror=0.5), 0, folder)
-    task = kind.build(kind.validated({}), materials)
+    task = Classification(ClassificationOptions(), materials)
     loop = Loop(task, TrainSection(batch_size=batch_size), folder, "bench")
     loop.network.train()
     rows = torch.arange(batch_size)
-    normalised = network.normalise(torch.from_numpy(faces.images[:batch_size])[:, None].float())
-    labels = torch.from_numpy(faces.labels[:batch_size])
-
-    def inside() -> None:
-        loop.fabric_optimiser.zero_grad(set_to_none=True)
-        loop.fabric.backward(cross_entropy(loop.network.body(normalised).logits, labels))
-        loop.fabric_optimiser.step()
-
-    return _median_times([lambda: loop.step(rows, 0), inside], seconds)
+    whole, before = _median_times([lambda: loop.step(rows, 0), lambda: task.prepare(rows, 0)], seconds)
+    return whole, before
 
 
 def _inference(model: Path, size: int, seconds: float) -> dict[int, float]:

@@ -44,7 +44,7 @@ def training_progress(epochs: int) -> Iterator[tuple[Report, Callable[[str], Non
                 figures=text,
             )
 
-        yield report, lambda line: console.print(line, style="dim", highlight=False)
+        yield report, lambda line: console.print(escape(line), style="dim", highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -31,6 +31,9 @@ def train(
     skip_bad: Annotated[
         bool, typer.Option(help="Leave out rows that are wrong instead of stopping.")
     ] = False,
+    ledger: Annotated[
+        Path | None, typer.Option(help="Also write the run's entry into this ledger folder.")
+    ] = None,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the run's ledger entry as JSON.")
     ] = False,
@@ -57,6 +60,10 @@ def train(
     )
     with training_progress(order.recipe.train.epochs) as (report, note):
         entry = run_training(order, report=report, note=note)
+    if ledger is not None:
+        from mien.ledger import write
+
+        write(entry, ledger)
     if json_output:
         import json
 

@@ -25,8 +25,11 @@ from mien.transforms import key, permutation
 class Task(Protocol):
     """What the loop asks of a task.
 
-    network: what is trained and saved. size: number of training examples.
+    network: what is trained and saved. size: number of training examples. figures: names that `validate`
+    gives.
     """
+
+    figures: tuple[str, ...]
 
     @property
     def network(self) -> nn.Module: ...
@@ -74,6 +77,7 @@ class Loop:
 
     run: folder of `checkpoints/last.safetensors`, `best.safetensors` and `metrics.jsonl`.
     fingerprint: identifies the recipe, so that a run is only resumed by its own.
+    Raises: RecipeError when a setting names no optimiser, schedule or figure.
     """
 
     def __init__(
@@ -84,6 +88,9 @@ class Loop:
         self.run = run
         self.fingerprint = fingerprint
         self.report = report or (lambda state, steps, figures: None)
+        selectable = [f"validation_{name}" for name in task.figures]
+        if settings.select not in selectable:
+            raise RecipeError(f"train.select {settings.select!r}: expected one of {', '.join(selectable)}")
         self.state = State()
         self.steps = math.ceil(task.size / settings.batch_size)
         # L2 under Adam drives unused weights to numbers so small that a processor takes a hundred times as
@@ -136,7 +143,7 @@ class Loop:
     def fit(self) -> State:
         """Trains to the last epoch or until patience ends; leaves the best weights in the network.
 
-        Raises: TrainingDiverged when a loss is not finite; RecipeError when `select` names no figure.
+        Raises: TrainingDiverged when a loss is not finite.
         """
         self._write_metrics()
         while self.state.epoch < self.settings.epochs and not self._out_of_patience():
@@ -223,7 +230,7 @@ class Loop:
                 "seconds": round(state.seconds, 2),
             }
         )
-        self._select({**means, **figures})
+        self._select(figures)
         state.epoch += 1
         state.step_in_epoch = 0
         state.sums = {}
@@ -233,8 +240,6 @@ class Loop:
 
     def _select(self, figures: dict[str, float]) -> None:
         name = self.settings.select
-        if name not in figures:
-            raise RecipeError(f"train.select {name!r}: expected one of {', '.join(figures)}")
         value = figures[name]
         sign = 1 if self.settings.select_mode == "max" else -1
         if self.state.best is None or sign * value > sign * self.state.best:

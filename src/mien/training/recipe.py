@@ -136,6 +136,12 @@ def _without_none(value: Any) -> Any:
     return value
 
 
+_NAMED: dict[str, Any] = {
+    "task": Recipe.model_fields["task"].default.model_dump(),
+    "train": {key: TrainSection.model_fields[key].default.model_dump() for key in ("optimiser", "schedule")},
+}
+"""What the sections that choose by name choose unasked, spelt out so that an override may change one key."""
+
 SMOKE: dict[str, Any] = {"data.limit": 400, "train.epochs": 2}
 """What the smoke budget changes in every recipe that says nothing else."""
 
@@ -158,7 +164,7 @@ def load(
     if budget not in BUDGETS:
         raise RecipeError(f"unknown budget {budget!r}: expected one of {', '.join(BUDGETS)}")
     path = _locate(name, folder)
-    tree = _inherited(path, folder, ())
+    tree = _merged(_NAMED, _inherited(path, folder, ()))
     changes = tree.get("budget", {}).get(budget, {})
     if budget == "smoke":
         changes = {**SMOKE, **changes}

@@ -26,6 +26,8 @@ class Classification:
     The whole dataset lies on the device as uint8; there is no loader process.
     """
 
+    figures: tuple[str, ...] = ("loss", "accuracy")
+
     def __init__(self, options: TaskOptions, materials: Materials) -> None:
         self.network = materials.network
         self.augmentation = materials.augmentation
