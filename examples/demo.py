@@ -12,9 +12,9 @@ from skimage import data
 FOLDER = Path("demo")
 
 
-def mien(*arguments: str) -> None:
-    """Runs the mien command of this environment."""
-    subprocess.run([sys.executable, "-m", "mien", *arguments], check=True)
+def mien(*arguments: str) -> int:
+    """Runs the mien command of this environment and returns its exit code."""
+    return subprocess.run([sys.executable, "-m", "mien", *arguments], check=False).returncode
 
 
 def main() -> None:
@@ -22,8 +22,9 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     photograph = FOLDER / "astronaut.png"
     Image.fromarray(data.astronaut()).save(photograph)
-    mien("fetch", "blazeface")
-    mien("predict", str(photograph), "--out", str(FOLDER / "annotated"))
+    if mien("fetch", "blazeface"):
+        print("going on with OpenCV's own detector")
+    sys.exit(mien("predict", str(photograph), "--out", str(FOLDER / "annotated")))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,6 +73,20 @@ Report = Callable[[State, int, dict[str, float]], None]
 """Called after each step with the state, the number of steps in an epoch and running figures."""
 
 
+@contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Lets the processor take numbers below the smallest normal float for 0 while the block runs.
+
+    L2 under Adam drives unused weights there, and each would take a hundred times as long. Threads that torch
+    starts within the block keep the setting, so that it also stands where the first of them may start.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
 class Loop:
     """Trains a task into a run folder, from the start or from where a killed run stopped.
 
@@ -93,10 +108,12 @@ class Loop:
             raise RecipeError(f"train.select {settings.select!r}: expected one of {', '.join(selectable)}")
         self.state = State()
         self.steps = math.ceil(task.size / settings.batch_size)
-        # L2 under Adam drives unused weights to numbers so small that a processor takes a hundred times as
-        # long for each. Set before torch starts its threads, which take the setting over.
-        torch.set_flush_denormal(True)
         self.factor = schedule(settings.schedule.name, settings.schedule.options)
+        with _denormals_flushed():
+            self._set_up()
+
+    def _set_up(self) -> None:
+        task, settings = self.task, self.settings
         self.fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         task.network.to(memory_format=layout)  # type: ignore[call-overload]
@@ -146,8 +163,9 @@ class Loop:
         Raises: TrainingDiverged when a loss is not finite.
         """
         self._write_metrics()
-        while self.state.epoch < self.settings.epochs and not self._out_of_patience():
-            self._epoch()
+        with _denormals_flushed():
+            while self.state.epoch < self.settings.epochs and not self._out_of_patience():
+                self._epoch()
         tensors, _ = checkpoint.load(self.best)
         checkpoint.restore_network(self.task.network, tensors, str(self.best))
         return self.state
