@@ -7,17 +7,8 @@ from importlib.util import find_spec
 from mien.errors import MissingDependency
 
 _PROBES = {
-    "analysis": ("pyarrow", "scipy", "sklearn", "h5py", "matplotlib"),
-    "train": (
-        "torch",
-        "lightning_fabric",
-        "safetensors",
-        "pydantic",
-        "tomli_w",
-        "optuna",
-        "onnx",
-        "onnxscript",
-    ),
+    "analysis": ("pyarrow", "h5py", "matplotlib", "pydantic", "tomli_w"),
+    "train": ("torch", "lightning_fabric", "safetensors", "optuna", "onnx", "onnxscript"),
 }
 
 

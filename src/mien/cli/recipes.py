@@ -20,7 +20,7 @@ def recipes(
 
     Example: mien recipes c/final
     """
-    require("train")
+    require("analysis")
     from mien.training import recipe as known
 
     if name is not None:

@@ -43,7 +43,7 @@ def reproduce(
 
     Example: mien reproduce C/results --run --budget smoke --data fer2013.csv
     """
-    require("train")
+    require("analysis")
     from mien.experiments.published import FIGURES
     from mien.ledger import entries
     from mien.training import recipe as known
@@ -102,6 +102,7 @@ def _run(
 ) -> list[Entry]:
     if data is None:
         raise DataError("--run needs --data: the dataset to train on")
+    require("train")
     from mien.experiments.table_runs import run_recipes
     from mien.experiments.tables import recipes_of
 

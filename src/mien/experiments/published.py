@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien import data as datasets
-from mien.errors import DataError
+from mien.errors import DataError, MissingDependency
 from mien.evaluation import Figures
 from mien.labels import EMOTIONS
 from mien.ledger import Entry
@@ -72,6 +73,8 @@ def _labels(entry: Entry) -> list[str]:
 
 def _saliency(entry: Entry, data: Path | None) -> Figure:
     """The surest right answer on a happy, a frightened and an angry face, as in the paper's Figure 7."""
+    if find_spec("torch") is None:
+        raise MissingDependency("saliency maps need torch: install it with pip install 'mien[train]'")
     from mien.explain.saliency import saliency
     from mien.inference.lookup import find_model
     from mien.inference.predictor import load
