@@ -69,6 +69,13 @@ def test_inheritance_keeps_sections_and_replaces_named_things(tmp_path: Path) ->
     assert child.train.optimiser.options == {}
 
 
+def test_an_override_leaves_no_trace() -> None:
+    before = recipe.load("c/final")
+    changed = recipe.load("c/final", overrides=["task.alpha=1", "train.schedule.more=2"])
+    assert changed.task.options == {"alpha": 1}
+    assert recipe.load("c/final") == before
+
+
 def test_budgets_and_overrides() -> None:
     smoke = recipe.load("c/final", budget="smoke", overrides=["train.epochs=3", "model.dropout = 0.25"])
     assert smoke.train.epochs == 3

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ SMALL = ("model.filters=[4]", "model.hidden=8", "train.batch_size=16", "train.ch
 def dataset(tmp_path: Path) -> Path:
     data.write(face_batch(140), tmp_path / "faces.parquet", "parquet")
     return tmp_path / "faces.parquet"
+
+
+@pytest.fixture(autouse=True)
+def hears_interrupts() -> Iterator[None]:
+    """A shell starts what it runs in the background deaf to Ctrl-C, and these tests' processes with it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def start(dataset: Path, run: Path, *extra: str, under: tuple[str, ...] = ()) -> subprocess.Popen[str]:

@@ -103,7 +103,7 @@ class Loop:
         self.run = run
         self.fingerprint = fingerprint
         self.report = report or (lambda state, steps, figures: None)
-        selectable = [f"validation_{name}" for name in task.figures]
+        selectable = ["train_loss", *(f"validation_{name}" for name in task.figures)]
         if settings.select not in selectable:
             raise RecipeError(f"train.select {settings.select!r}: expected one of {', '.join(selectable)}")
         self.state = State()
@@ -248,7 +248,7 @@ class Loop:
                 "seconds": round(state.seconds, 2),
             }
         )
-        self._select(figures)
+        self._select({**means, **figures})
         state.epoch += 1
         state.step_in_epoch = 0
         state.sums = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -164,7 +165,7 @@ def load(
     if budget not in BUDGETS:
         raise RecipeError(f"unknown budget {budget!r}: expected one of {', '.join(BUDGETS)}")
     path = _locate(name, folder)
-    tree = _merged(_NAMED, _inherited(path, folder, ()))
+    tree = _merged(deepcopy(_NAMED), _inherited(path, folder, ()))
     changes = tree.get("budget", {}).get(budget, {})
     if budget == "smoke":
         changes = {**SMOKE, **changes}
