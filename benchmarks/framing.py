@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from mien import storage
+from mien import ledger, storage
 from mien.data import read
 from mien.faces import FaceBatch
 from mien.inference.detectors import Detection, Detector, Framing, available, make_detector
@@ -155,6 +155,7 @@ def main() -> None:
         batch = batch.select(np.sort(chosen))
     detectors = [make_detector(name) for name in arguments.detector or available()]
     figures: dict[str, Any] = {"what": arguments.what, "faces": len(batch), "seed": arguments.seed}
+    figures |= {"commit": ledger.commit(), "date": ledger.today(), "machine": ledger.machine()}
     figures["canvas"] = {"sizes": SIZES, "margin_of_48": MARGIN, "border": "repeated"}
     if arguments.what == "fit":
         figures["detectors"] = {each.name: fit(each, batch) for each in detectors}

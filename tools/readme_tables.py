@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from mien import ledger
+from mien.evaluation.metrics import wilson
 from mien.experiments.tables import Row, recipes_of, rows
-from mien.storage import write_text
+from mien.inference.lookup import card_of
+from mien.storage import packaged, write_text
 from mien.training import recipe
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-_BLOCK = re.compile(r"(<!-- ledger (?P<table>\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MEASUREMENTS = packaged("results") / "measurements"
+_BLOCK = re.compile(r"(<!-- (?P<kind>\w+)(?: (?P<name>\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def markdown(table: str) -> str:
+def paper_table(table: str) -> str:
     """A paper's table beside ours, one line a row, split and budget; every figure from the ledger."""
     every = [recipe.load(name) for name in recipe.names()]
     found = rows(recipes_of(table, every), ledger.entries())
@@ -47,9 +52,82 @@ def _line(row: Row, split: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def card(name: str) -> str:
+    """A shipped network's figures, from its card."""
+    found = card_of(name)
+    figures = found["figures"]["public"]
+    low, high = figures["accuracy_ci95"]
+    calibration = figures["calibration"]
+    return (
+        f"`{name}` is the network of recipe `{found['recipe']}` (seed {found['seed']}, epoch "
+        f"{found['budget']['best_epoch']} of {found['budget']['epochs']}, {found['bytes'] / 1e6:.1f} MB, "
+        f"{found['parameters']:,} parameters). On PublicTest, where it was selected: accuracy "
+        f"{figures['accuracy']:.4f} ({low:.4f}–{high:.4f}), balanced {figures['balanced_accuracy']:.4f}. "
+        f"Expected calibration error, 15 bins: {calibration['ece_uncalibrated']:.4f} as trained, "
+        f"{calibration['ece_cross_fitted']:.4f} with the temperature fitted on one half and measured on the "
+        f"other; the shipped temperature, {found['temperature']:.3f}, is fitted on all of PublicTest.\n"
+    )
+
+
+def framing(_: str) -> str:
+    """Accuracy through each detector, from `benchmarks/framing.py accuracy`."""
+    found = json.loads((MEASUREMENTS / "framing.json").read_text(encoding="utf-8"))
+    n = found["faces"]
+    lines = [
+        "| detector | faces found | right on those (95 % interval) | these as given | right of all |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, each in found["detectors"].items():
+        faces = round(each["found"] * n)
+        low, high = wilson(round(each["accuracy_on_found"] * faces), faces)
+        lines.append(
+            f"| {name} | {each['found']:.3f} | {each['accuracy_on_found']:.3f} ({low:.3f}–{high:.3f}) | "
+            f"{each['as_given_on_found']:.3f} | {each['accuracy_of_all']:.3f} |"
+        )
+    seed = (
+        f"{n:,} PublicTest faces" if n == 3589 else f"{n:,} PublicTest faces drawn with seed {found['seed']}"
+    )
+    return (
+        f"{seed}, enlarged and laid on a larger canvas with their border repeated; `{found['model']}` reads "
+        f"{found['as_given']:.3f} of them right as given:\n\n" + "\n".join(lines) + "\n"
+    )
+
+
+def speed(_: str) -> str:
+    """Rates of every network, from `mien bench --json`."""
+    found = json.loads((MEASUREMENTS / "bench.json").read_text(encoding="utf-8"))
+    computer = found["machine"]
+    lines = [
+        "| network | multiply-adds | training | of matrix rate | before the network | inference at 1 | at 64 |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for each in found["networks"]:
+        rates = each["inference_images_s"]
+        lines.append(
+            f"| {each['network']} | {each['multiply_adds'] / 1e6:.1f} M | {each['train_images_s']:,.0f}/s | "
+            f"{each['share_of_matrix_rate']:.0%} | {each['share_outside_network']:.1%} | "
+            f"{rates['1']:,.0f}/s | {rates['64']:,.0f}/s |"
+        )
+    return (
+        f"`mien bench` on {computer['processor']}, {computer['threads']} threads, whose float32 matrix "
+        f"product runs at {found['matrix_rate_gflop_s']:.0f} GFLOP/s; {found['formula']}:\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+
+
+BLOCKS: dict[str, Callable[[str], str]] = {
+    "ledger": paper_table,
+    "card": card,
+    "framing": framing,
+    "speed": speed,
+}
+"""What a block of the README is made of, by the word that opens it."""
+
+
 def filled(text: str) -> str:
     """The README with every marked block written anew."""
-    return _BLOCK.sub(lambda match: match[1] + markdown(match["table"]) + match[3], text)
+    return _BLOCK.sub(lambda match: match[1] + BLOCKS[match["kind"]](match["name"] or "") + match[4], text)
 
 
 def main() -> None:
