@@ -98,7 +98,7 @@ def speed(_: str) -> str:
     found = json.loads((MEASUREMENTS / "bench.json").read_text(encoding="utf-8"))
     computer = found["machine"]
     lines = [
-        "| network | multiply-adds | training | of matrix rate | before the network | inference at 1 | at 64 |",
+        "| network | mult-adds | training | of matrix rate | before the network | inference at 1 | at 64 |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for each in found["networks"]:
