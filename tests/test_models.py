@@ -164,6 +164,14 @@ def test_denormal_weights_are_exported_as_zero(tmp_path: Path) -> None:
     assert all(not ((w != 0) & (w.abs() < 1.2e-38)).any() for w in weights.values() if w.is_floating_point())
 
 
+def test_a_file_says_nothing_of_where_it_was_made(tmp_path: Path) -> None:
+    path = tmp_path / "network.onnx"
+    export(build("conv_net"), path, name="x", unsure_below=0.5)
+    payload = path.read_bytes()
+    assert b".py" not in payload
+    assert str(Path(__file__).parents[1]).encode() not in payload
+
+
 def test_damaged_files(tmp_path: Path) -> None:
     path = tmp_path / "network.onnx"
     with pytest.raises(ModelError, match="no network"):

@@ -62,6 +62,7 @@ def export(network: Network, path: Path, *, name: str, unsure_below: float) -> N
     assert program is not None
     model = program.model_proto
     _strip_prefix(model.graph, "network.")
+    _strip_traces(model.graph)
     metadata = {
         "name": name,
         "architecture": network.architecture,
@@ -91,6 +92,14 @@ def _strip_prefix(graph: Any, prefix: str) -> None:
     for node in graph.node:
         for position, name in enumerate(node.input):
             node.input[position] = name.removeprefix(prefix)
+
+
+def _strip_traces(graph: Any) -> None:
+    """Takes out what the exporter notes of the machine it ran on, such as the paths of the source files."""
+    del graph.value_info[:]
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
