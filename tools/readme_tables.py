@@ -116,11 +116,25 @@ def speed(_: str) -> str:
     )
 
 
+def install(_: str) -> str:
+    """Size and start of the plain install, from `benchmarks/install.py`."""
+    found = json.loads((MEASUREMENTS / "install.json").read_text(encoding="utf-8"))
+    return (
+        f"The plain install takes {found['megabytes']:,.0f} MB, nearly all of it onnxruntime, OpenCV and "
+        "numpy. "
+        f"From the command to the printed reading of a 512×512 photograph: "
+        f"{found['predict_haar']['wall_s']:.2f} s ({found['predict_haar']['processor_s']:.2f} s of processor "
+        f"time); `mien --help`: {found['help']['processor_s']:.2f} s. Medians of {found['runs']} runs on "
+        f"{found['machine']['cores']} cores of {found['machine']['processor']}.\n"
+    )
+
+
 BLOCKS: dict[str, Callable[[str], str]] = {
     "ledger": paper_table,
     "card": card,
     "framing": framing,
     "speed": speed,
+    "install": install,
 }
 """What a block of the README is made of, by the word that opens it."""
 
