@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mien import ledger
 from mien.evaluation.metrics import wilson
+from mien.experiments.people import people_table
 from mien.experiments.tables import Row, recipes_of, rows
 from mien.inference.lookup import card_of
 from mien.storage import packaged, write_text
@@ -52,6 +53,20 @@ def _line(row: Row, split: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def people(_: str) -> str:
+    """System C's Table 1 beside FER+'s raters and the final network."""
+    table = people_table(ledger.entries())
+    lines = [
+        "| emotion | people, paper | one FER+ rater | network in a rater's seat | network against the labels |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in (*table.rows, table.over_all):
+        rates = (row.paper, row.rater, row.network_as_rater, row.network)
+        cells = ["–" if rate is None else f"{rate:.3f}" for rate in rates]
+        lines.append(f"| {row.emotion} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def card(name: str) -> str:
     """A shipped network's figures, from its card."""
     found = card_of(name)
@@ -74,14 +89,15 @@ def framing(_: str) -> str:
     found = json.loads((MEASUREMENTS / "framing.json").read_text(encoding="utf-8"))
     n = found["faces"]
     lines = [
-        "| detector | faces found | right on those (95 % interval) | these as given | right of all |",
-        "| --- | --- | --- | --- | --- |",
+        "| detector | found | invented | right on found (95 % interval) | same as given | right of all |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, each in found["detectors"].items():
         faces = round(each["found"] * n)
         low, high = wilson(round(each["accuracy_on_found"] * faces), faces)
         lines.append(
-            f"| {name} | {each['found']:.3f} | {each['accuracy_on_found']:.3f} ({low:.3f}–{high:.3f}) | "
+            f"| {name} | {each['found']:.3f} | {each['false_alarms']} | "
+            f"{each['accuracy_on_found']:.3f} ({low:.3f}–{high:.3f}) | "
             f"{each['as_given_on_found']:.3f} | {each['accuracy_of_all']:.3f} |"
         )
     seed = (
@@ -131,6 +147,7 @@ def install(_: str) -> str:
 
 BLOCKS: dict[str, Callable[[str], str]] = {
     "ledger": paper_table,
+    "people": people,
     "card": card,
     "framing": framing,
     "speed": speed,
