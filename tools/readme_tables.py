@@ -57,7 +57,7 @@ def people(_: str) -> str:
     """System C's Table 1 beside FER+'s raters and the final network."""
     table = people_table(ledger.entries())
     lines = [
-        "| emotion | people, paper | one FER+ rater | network in a rater's seat | network against the labels |",
+        "| emotion | people, paper | one FER+ rater | network in a rater's seat | against the labels |",
         "| --- | --- | --- | --- | --- |",
     ]
     for row in (*table.rows, table.over_all):
