@@ -91,21 +91,22 @@ def test_the_networks_are_there(installed: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("extra", "arguments"),
     [
-        ("train", "c/final", "--data", "faces.parquet", "--out", "run"),
-        ("search", "c/search", "--data", "faces.parquet", "--out", "run"),
-        ("recipes",),
-        ("reproduce", "C/results"),
-        ("bench",),
+        ("train", ("train", "c/final", "--data", "faces.parquet", "--out", "run")),
+        ("train", ("search", "c/search", "--data", "faces.parquet", "--out", "run")),
+        ("analysis", ("recipes",)),
+        ("analysis", ("reproduce", "C/results")),
+        ("train", ("bench",)),
     ],
-    ids=lambda arguments: arguments[0],
 )
-def test_training_says_what_is_missing(arguments: tuple[str, ...], installed: Path, tmp_path: Path) -> None:
+def test_commands_say_what_is_missing(
+    extra: str, arguments: tuple[str, ...], installed: Path, tmp_path: Path
+) -> None:
     done = run(installed, "-m", "mien", *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.count("\n") == 1
-    assert "pip install 'mien[train]'" in done.stderr
+    assert f"pip install 'mien[{extra}]'" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
