@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from mien.errors import MienError, RecipeError
+from mien.experiments.run import check
 from mien.experiments.tables import recipes_of, table_names
 from mien.models import architecture
 from mien.training import recipe
 from mien.training.optimisers import optimiser, schedule
 from mien.training.tasks import task_kind
-from mien.transforms import Augmentation
 
 
 @pytest.mark.parametrize("name", recipe.names())
@@ -21,19 +21,7 @@ from mien.transforms import Augmentation
 def test_every_recipe_is_whole(name: str, budget: str) -> None:
     """Each name that a recipe mentions is registered, and each option known, under every budget."""
     found = recipe.load(name, budget=budget)
-    network = architecture(found.model.name).build(found.model.options)
-    task_kind(found.task.name).validated(found.task.options)
-    Augmentation(**found.augment)
-    schedule(found.train.schedule.name, found.train.schedule.options)
-    settings = found.train
-    optimiser(
-        network,
-        settings.optimiser.name,
-        settings.optimiser.options,
-        lr=settings.lr,
-        l2=settings.l2,
-        l2_on=settings.l2_on,
-    )
+    check(found)
 
 
 @pytest.mark.parametrize("name", recipe.names())
