@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mien.errors import DataError, RecipeError
+from mien.evaluation.calibration import softmax
 from mien.faces import FaceBatch
 from mien.storage import atomic
 
@@ -70,6 +71,4 @@ def _infer(teacher: str, faces: FaceBatch, labels: tuple[str, ...], run: Path) -
         raise RecipeError(
             f"task.teacher {teacher!r} knows {', '.join(predictor.labels)}: expected {', '.join(labels)}"
         )
-    logits = predictor.classify(faces.images).logits.astype(np.float64)
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
+    return softmax(predictor.classify(faces.images).logits).astype(np.float32)
