@@ -92,7 +92,7 @@ def test_the_entry_is_complete(run: Path) -> None:
     assert entry["budget"]["name"] == "smoke"
     assert entry["budget"]["epochs"] == 3
     assert entry["budget"]["seconds"] > 0
-    assert entry["paper"]["accuracy"] == {"public": 0.607}
+    assert entry["paper"]["rows"][0]["accuracy"] == {"public": 0.607}
     lines = (run / "metrics.jsonl").read_text().splitlines()
     assert entry["history"] == [json.loads(line) for line in lines]
     assert [line["epoch"] for line in entry["history"]] == [1, 2, 3]

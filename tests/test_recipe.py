@@ -38,7 +38,7 @@ def test_system_c_as_in_the_paper() -> None:
     assert (final.train.lr, final.train.l2) == (0.00127, 0.00172)
     assert final.train.schedule.options == {"decay": 0.95}
     assert final.paper is not None
-    assert final.paper.accuracy == {"public": 0.607}
+    assert [row.accuracy for row in final.paper.rows] == [{"public": 0.607}]
     assert recipe.load("c/distilled").task.options["alpha"] == 0.8
     assert recipe.load("c/distilled-from-larger").task.options["alpha"] == 0.1
 
@@ -80,6 +80,14 @@ CASES = [
     ("[data]\nlabels = ['happy']", "data.labels"),
     ("[trian]\nepochs = 3", "did you mean 'train'"),
     ("[search.'train.lr']\nlow = 0.0\nhigh = 1.0\nlog = true", "above 0 with log"),
+    ("[search.'train.lr']\nlow = 0.1\nhih = 1.0", "did you mean 'high'"),
+    (
+        "[paper]\nsystem = 'A'\n[[paper.rows]]\ntables = ['VII']\nrow = 'x'\nclam = 'y'",
+        "did you mean 'claim'",
+    ),
+    ("[test]\nprotocol = ['eval1']", "did you mean 'protocols'"),
+    ("[test]\nprotocols = ['eval3']", "test.protocols"),
+    ("[test.limit]\neval2 = 0", "test.limit.eval2"),
     ("inherits = 'nobody'", "unknown recipe 'nobody'"),
     ("[train", "Expected"),
 ]

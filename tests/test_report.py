@@ -73,7 +73,7 @@ RECORD: dict[str, Any] = {
     "date": "2026-01-02",
     "machine": {"processor": "a processor", "accelerator": None},
     "budget": {"name": "smoke", "epochs": 4, "best_epoch": 3, "seconds": 12.5},
-    "paper": {"system": "C", "accuracy": {"public": 0.607}},
+    "paper": {"system": "C", "rows": [{"row": "final", "accuracy": {"public": 0.607}, "protocol": "single"}]},
 }
 
 

@@ -21,7 +21,7 @@ from mien.experiments import table_runs
 from mien.experiments.people import PEOPLE_ON_FER2013, PSYCHOLOGICAL_STUDY, people_table
 from mien.experiments.published import FIGURES, draw_figure, final_run
 from mien.experiments.table_runs import run_recipes, teachers_first
-from mien.experiments.tables import newest, recipes_of, rows, table_names
+from mien.experiments.tables import newest, placed, recipes_of, rows, table_names
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
 from mien.training import recipe as known
@@ -91,9 +91,8 @@ def test_it_lists_all_there_is() -> None:
 def test_every_table_without_a_run(table: str, tmp_path: Path) -> None:
     done = mien(table, "--ledger", tmp_path)
     assert done.exit_code == 0, done.output
-    for recipe in recipes_of(table, RECIPES):
-        assert recipe.paper is not None
-        assert recipe.paper.row in done.stdout
+    for recipe, row in placed(table, RECIPES):
+        assert row.row in done.stdout
         assert recipe.name in next(line for line in done.stdout.splitlines() if "never run: " in line)
     found = json.loads(mien(table, "--ledger", tmp_path, "--json").stdout)
     assert found["table"] == table
@@ -130,11 +129,9 @@ def test_the_papers_figure_stands_beside_ours(filled: Path) -> None:
 
 
 def test_rows_follow_budget_then_position() -> None:
-    chosen = recipes_of("C/results", RECIPES)
-    assert [recipe.paper.position for recipe in chosen if recipe.paper] == sorted(
-        recipe.paper.position for recipe in chosen if recipe.paper
-    )
-    found = rows(chosen, [entry("c/distilled", "smoke"), entry("c/no-batch-norm", "full")])
+    positions = [row.position for _, row in placed("C/results", RECIPES)]
+    assert positions == sorted(positions)
+    found = rows("C/results", RECIPES, [entry("c/distilled", "smoke"), entry("c/no-batch-norm", "full")])
     assert [(row.recipe, row.budget) for row in found] == [
         ("c/no-batch-norm", "full"),
         ("c/distilled", "smoke"),
@@ -291,6 +288,6 @@ def test_a_real_run_enters_the_ledger_and_is_drawn(tmp_path: Path, monkeypatch: 
         if name != "C/figure-7":
             draw_figure(name, ledger.entries(stored), tmp_path / "f.png")
             assert Image.open(tmp_path / "f.png").size[0] > 200
-    row = next(row for row in rows(recipes_of("C/results", RECIPES), [made]) if row.budget == "cpu")
+    row = next(row for row in rows("C/results", RECIPES, [made]) if row.budget == "cpu")
     assert row.ours["public"].accuracy == made["figures"]["public"]["accuracy"]
     assert row.epochs == 2

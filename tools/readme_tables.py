@@ -11,7 +11,7 @@ from pathlib import Path
 from mien import ledger
 from mien.evaluation.metrics import wilson
 from mien.experiments.people import people_table
-from mien.experiments.tables import Row, recipes_of, rows
+from mien.experiments.tables import Row, rows
 from mien.inference.lookup import card_of
 from mien.storage import packaged, write_text
 from mien.training import recipe
@@ -24,13 +24,13 @@ _BLOCK = re.compile(r"(<!-- (?P<kind>\w+)(?: (?P<name>\S+))? -->\n).*?(<!-- end 
 def paper_table(table: str) -> str:
     """A paper's table beside ours, one line a row, split and budget; every figure from the ledger."""
     every = [recipe.load(name) for name in recipe.names()]
-    found = rows(recipes_of(table, every), ledger.entries())
+    found = rows(table, every, ledger.entries())
     lines = [
         "| row | split | paper | ours (95 % interval) | gap | without copied faces | budget |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in found:
-        lines += [_line(row, split) for split in sorted({*row.paper, *row.ours}, reverse=True) or ["–"]]
+        lines += [_line(row, split) for split in row.splits or ["–"]]
     return "\n".join(lines) + "\n"
 
 

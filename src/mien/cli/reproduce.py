@@ -158,15 +158,15 @@ def _table(
 ) -> None:
     from rich.table import Table
 
-    from mien.experiments.tables import newest, recipes_of, rows
+    from mien.experiments.tables import newest, rows
 
-    found = rows(recipes_of(name, recipes), newest(stored, fresh))
+    found = rows(name, recipes, newest(stored, fresh))
     if json_output:
         typer.echo(json.dumps({"table": name, "rows": [row.to_dict() for row in found]}))
         return
     table = Table(*_HEADS, title=name, title_justify="left", header_style="bold", box=None)
     for row in found:
-        for split in sorted({*row.paper, *row.ours}, reverse=True) or [""]:
+        for split in row.splits or [""]:
             best = "" if row.epochs is None else f"{row.best_epoch} of {row.epochs}"
             table.add_row(row.row, split, *_cells(row, split), row.budget or "never run", best)
     console = table_console()

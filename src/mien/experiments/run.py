@@ -25,8 +25,8 @@ from mien.training.tasks import task_kind
 from mien.training.tasks.registry import Materials
 from mien.transforms import Augmentation, key
 
-DESCRIPTION = {"summary", "budget", "paper", "search"}
-"""Sections of a recipe that change nothing in a run."""
+DESCRIPTION = {"summary", "budget", "paper", "search", "test"}
+"""Sections of a recipe that change nothing in what is trained."""
 
 
 @dataclass(frozen=True)

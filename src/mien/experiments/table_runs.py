@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from mien import ledger
 from mien.errors import CheckpointError, RecipeError
 from mien.experiments.run import DESCRIPTION, Order, train
 from mien.experiments.splits import Note
-from mien.training.recipe import Recipe, load
+from mien.training.recipe import Recipe, load, validate
 from mien.training.teachers import RECIPE_PREFIX, run_folder_name
 
 
@@ -51,8 +52,14 @@ def run_recipes(
 
 
 def _same(entry: ledger.Entry, recipe: Recipe) -> bool:
-    now = recipe.model_dump(mode="json", exclude_none=True, exclude=DESCRIPTION)
-    return {key: value for key, value in entry["recipe_as_run"].items() if key not in DESCRIPTION} == now
+    """Whether a finished run trained what the recipe now says; settings newer than the run are defaults."""
+    as_run = {key: value for key, value in entry["recipe_as_run"].items() if key not in DESCRIPTION}
+    then = validate({**as_run, "summary": recipe.summary}, recipe.name)
+    return _settings(then) == _settings(recipe)
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(mode="json", exclude=DESCRIPTION)
 
 
 def teachers_first(names: Iterable[str], budget: str) -> Iterator[Recipe]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -74,20 +74,49 @@ class TrainSection(Section):
     checkpoint_s: float = Field(60.0, gt=0)
 
 
-class PaperSection(Section):
-    """Which published figure the recipe is to reach.
+ProtocolName = Literal["single", "eval1", "eval2"]
+"""How a picture is shown to a network at test time; `evaluation.protocols` holds them."""
 
-    accuracy: the paper's, by split, in 0…1. chosen: settings the paper does not give, and what we chose.
-    position: of the row in its tables.
+
+class TestSection(Section):
+    """Which test protocols are measured when a run has finished.
+
+    limit: by protocol, that many faces of the split, drawn by the seed; all where it is not named.
+    """
+
+    protocols: tuple[ProtocolName, ...] = ("single",)
+    limit: dict[ProtocolName, Annotated[int, Field(ge=1)]] = {}
+
+
+class PaperRow(Section):
+    """One row of published tables: what the paper reports of this recipe under one protocol.
+
+    accuracy: by split, in 0…1. position: of the row in its tables. claim: in place of the section's.
+    """
+
+    tables: tuple[str, ...] = Field(min_length=1)
+    row: str
+    position: int = 0
+    accuracy: dict[Literal[SPLITS], float] = {}  # type: ignore[valid-type]
+    protocol: ProtocolName = "single"
+    claim: str = ""
+
+
+class PaperSection(Section):
+    """Which published figures the recipe is to reach.
+
+    claim: what the paper says of it in words. chosen: settings the paper does not give, and what we chose.
     """
 
     system: Literal["A", "B", "C", "D", "E"]
-    tables: tuple[str, ...]
-    row: str
-    accuracy: dict[Literal[SPLITS], float] = {}  # type: ignore[valid-type]
-    position: int = 0
+    rows: tuple[PaperRow, ...] = ()
     claim: str = ""
     chosen: dict[str, str] = {}
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that have a row of this recipe, such as `results`, each once."""
+        return tuple(dict.fromkeys(table for row in self.rows for table in row.tables))
 
 
 class SearchRange(Section):
@@ -120,6 +149,7 @@ class Recipe(Section):
     task: NamedSection = NamedSection(name="classification")
     augment: dict[str, Any] = {}
     train: TrainSection = TrainSection()
+    test: TestSection = TestSection()
     paper: PaperSection | None = None
     budget: dict[Literal[BUDGETS], dict[str, Any]] = {}  # type: ignore[valid-type]
     search: dict[str, SearchRange] = {}
@@ -210,6 +240,8 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") ->
 
 def _fields_at(model: type[BaseModel], parts: list[str]) -> Iterable[str]:
     for part in parts:
+        if part not in model.model_fields:
+            continue  # A place in a list, or a key of a dictionary: the section within is already found.
         annotation = model.model_fields[part].annotation
         candidates = [annotation, *getattr(annotation, "__args__", ())]
         model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
