@@ -98,7 +98,11 @@ def check(recipe: Recipe) -> None:
         network = architecture(recipe.model.name).build(recipe.model.options, recipe.data.labels)
     kind = task_kind(recipe.task.name)
     kind.validated(recipe.task.options)
-    _augmentation(recipe)
+    augmentation = _augmentation(recipe)
+    try:
+        augmentation.check(network.body_size, network.input_size)
+    except ValueError as error:
+        raise RecipeError(f"recipe {recipe.name}: {error}") from error
     settings = recipe.train
     optimiser(
         network,

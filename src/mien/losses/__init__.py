@@ -1,5 +1,5 @@
 """Losses: functions with their equation."""
 
-from mien.losses.classification import cross_entropy, distillation
+from mien.losses.classification import CRITERIA, cross_entropy, distillation, l2_svm
 
-__all__ = ["cross_entropy", "distillation"]
+__all__ = ["CRITERIA", "cross_entropy", "distillation", "l2_svm"]

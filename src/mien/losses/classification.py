@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -14,6 +18,18 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     Shape: logits (N, C) float; labels (N,) int64; returns ().
     """
     return functional.cross_entropy(logits, labels)
+
+
+def l2_svm(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the batch of Σ over wrong classes of max(0, s_wrong − s_right + 1)².
+
+    Source: system A, eq. 4: the L2 multi-class support-vector loss.
+    Shape: logits (N, C) float, scores; labels (N,) int64; returns ().
+    """
+    right = logits.gather(1, labels[:, None])
+    margins = (logits - right + 1).clamp_min(0).square()
+    # The right class's own term is max(0, 0 + 1)², a constant.
+    return margins.sum(dim=1).mean() - 1
 
 
 def distillation(logits: Tensor, labels: Tensor, teacher: Tensor, *, alpha: float) -> Tensor:
@@ -30,3 +46,18 @@ def distillation(logits: Tensor, labels: Tensor, teacher: Tensor, *, alpha: floa
         )
     divergence = torch.xlogy(teacher, teacher) - teacher * functional.log_softmax(logits, dim=1)
     return alpha * cross_entropy(logits, labels) + (1 - alpha) * divergence.sum(dim=1).mean()
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A loss by name, and what test protocols of several crops average of a network trained with it."""
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    averages: Literal["probabilities", "scores"]
+
+
+CRITERIA: dict[str, Criterion] = {
+    "cross_entropy": Criterion(cross_entropy, "probabilities"),
+    "l2_svm": Criterion(l2_svm, "scores"),
+}
+"""Losses on labels alone, as a recipe's `task.loss` names them (system A, III.C.3 and III.C.4)."""

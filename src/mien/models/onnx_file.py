@@ -69,6 +69,7 @@ def export(network: Network, path: Path, *, name: str, unsure_below: float) -> N
         "options": network.options,
         "labels": list(network.labels),
         "input_size": size,
+        "averages": network.averages,
         "unsure_below": unsure_below,
         "temperature": float(network.temperature),
     }
@@ -133,6 +134,7 @@ def restore(path: Path) -> Network:
     """
     metadata, weights = read(path)
     network = architecture(metadata["architecture"]).build(metadata["options"], metadata["labels"])
+    network.averages = metadata.get("averages", network.averages)
     state = network.state_dict()
     for name, value in state.items():
         if name in weights and weights[name].shape == value.shape:

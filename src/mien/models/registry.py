@@ -17,7 +17,7 @@ from mien.errors import ModelError
 from mien.labels import EMOTIONS
 from mien.models.network import Network
 
-NetworkClass = TypeVar("NetworkClass", bound=type[Network])
+Builder = TypeVar("Builder", bound=Callable[..., Network])
 
 
 class Options(BaseModel):
@@ -66,12 +66,13 @@ class Architecture:
 _ARCHITECTURES: dict[str, Architecture] = {}
 
 
-def register(
-    name: str, *, options: type[Options], summary: str, source: str
-) -> Callable[[NetworkClass], NetworkClass]:
-    """Class decorator: makes a `Network` available under `name`."""
+def register(name: str, *, options: type[Options], summary: str, source: str) -> Callable[[Builder], Builder]:
+    """Makes a `Network` available under `name`: a class decorator, or called with what builds one.
 
-    def add(network: NetworkClass) -> NetworkClass:
+    What is registered is called with its validated options and the labels.
+    """
+
+    def add(network: Builder) -> Builder:
         if name in _ARCHITECTURES:
             raise ValueError(f"two networks are registered as {name!r}")
         _ARCHITECTURES[name] = Architecture(name, summary, source, options, network)

@@ -1,6 +1,7 @@
 """Image transforms on whole batches, on the device, with random numbers keyed by seed, epoch and image."""
 
+from mien.transforms.affine import centre, warp
 from mien.transforms.augment import Augmentation, mirror
 from mien.transforms.keyed import key, permutation, uniform
 
-__all__ = ["Augmentation", "key", "mirror", "permutation", "uniform"]
+__all__ = ["Augmentation", "centre", "key", "mirror", "permutation", "uniform", "warp"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from mien.faces import FaceBatch
 from mien.labels import positions
-from mien.losses import cross_entropy, distillation
+from mien.losses import CRITERIA, distillation
 from mien.training.tasks.registry import Materials, TaskOptions, register
 from mien.training.teachers import stored_probabilities
 
@@ -16,19 +18,23 @@ _VALIDATION_BATCH = 512
 
 
 class ClassificationOptions(TaskOptions):
-    """Softmax cross-entropy has no settings."""
+    """Settings of `classification`. loss: softmax cross-entropy or the L2 multi-class support-vector loss."""
+
+    loss: Literal[tuple(CRITERIA)] = "cross_entropy"  # type: ignore[valid-type]
 
 
 @register("classification", options=ClassificationOptions)
 class Classification:
-    """Softmax cross-entropy on labels; accuracy on the validation split.
+    """A loss on labels; the same loss and accuracy on the validation split.
 
     The whole dataset lies on the device as uint8; there is no loader process.
     """
 
     figures: tuple[str, ...] = ("loss", "accuracy")
 
-    def __init__(self, options: TaskOptions, materials: Materials) -> None:
+    def __init__(self, options: ClassificationOptions, materials: Materials) -> None:
+        self.on_labels = CRITERIA[options.loss]
+        materials.network.averages = self.on_labels.averages
         self.network = materials.network
         self.augmentation = materials.augmentation
         self.seed = materials.seed
@@ -56,28 +62,29 @@ class Classification:
     def prepare(self, rows: Tensor, epoch: int) -> Tensor:
         """The faces `rows` (B,), normalised and augmented: all that a step does before the network's body."""
         faces = self.network.normalise(self.images[rows].float())
-        return self.augmentation(faces, seed=self.seed, epoch=epoch, rows=rows)
+        size = self.network.body_size
+        return self.augmentation(faces, size=size, seed=self.seed, epoch=epoch, rows=rows)
 
     def criterion(self, logits: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
         """The mean loss of a batch: logits (B, C), labels (B,), and which training faces they are (B,)."""
-        return cross_entropy(logits, labels)
+        return self.on_labels.loss(logits, labels)
 
     @torch.inference_mode()
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Mean cross-entropy and accuracy on the validation split."""
+        """Mean loss on labels and accuracy on the validation split, each face once."""
         network.eval()
         loss = correct = 0.0
         for start in range(0, len(self.validation_images), _VALIDATION_BATCH):
             block = slice(start, start + _VALIDATION_BATCH)
             labels = self.validation_labels[block]
             logits = network(self.validation_images[block].float()).logits
-            loss += float(cross_entropy(logits, labels)) * len(labels)
+            loss += float(self.on_labels.loss(logits, labels)) * len(labels)
             correct += float((logits.argmax(1) == labels).sum())
         n = len(self.validation_images)
         return {"loss": loss / n, "accuracy": correct / n}
 
 
-class DistillationOptions(TaskOptions):
+class DistillationOptions(ClassificationOptions):
     """Settings of `distillation`.
 
     teacher: a shipped network, a run folder, an .onnx file, or an .npy file of probabilities (N, C) in the
@@ -86,6 +93,7 @@ class DistillationOptions(TaskOptions):
     a larger one (system C, 4.3).
     """
 
+    loss: Literal["cross_entropy"] = "cross_entropy"
     teacher: str
     alpha: float = Field(0.8, ge=0, le=1)
 
