@@ -6,7 +6,6 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from mien.errors import CheckpointError, RecipeError, TrainingDiverged
 from mien.training import checkpoint
 from mien.training.loop import Loop
-from mien.training.optimisers import L2_ON, Progress, optimiser, schedule
+from mien.training.optimisers import L2_ON, optimiser
 from mien.training.recipe import NamedSection, TrainSection
 from mien.transforms import permutation
 from synthetic import face_batch
@@ -149,21 +148,6 @@ def test_every_optimiser_resumes_to_the_same_weights(name: str, tmp_path: Path) 
     assert one.keys() == two.keys()
     for key in one:
         assert torch.equal(one[key], two[key]), key
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "expected"),
-    [
-        ("constant", {}, [1, 1, 1, 1]),
-        ("exponential", {"decay": 0.5}, [1, 0.5, 0.25, 0.125]),
-        ("step", {"milestones": [1, 3], "factor": 0.1}, [1, 0.1, 0.1, 0.01]),
-        ("cosine", {}, [1, 0.5 + 0.5**1.5, 0.5, 0.5 - 0.5**1.5]),
-    ],
-)
-def test_schedules(name: str, options: dict[str, object], expected: list[float]) -> None:
-    factor = schedule(name, options)
-    found = [factor(Progress(epoch, epoch * 10, 4, 40)) for epoch in range(4)]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(("where", "decayed"), [("all", 4), ("weights", 2), ("dense", 1)])

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mien.errors import CheckpointError, RecipeError, TrainingDiverged
 from mien.storage import write_text
 from mien.training import checkpoint
-from mien.training.optimisers import Progress, optimiser, schedule
+from mien.training.optimisers import ENDED, Progress, optimiser, schedule
 from mien.training.recipe import TrainSection
 from mien.transforms import key, permutation
 
@@ -109,8 +109,17 @@ class Loop:
         self.state = State()
         self.steps = math.ceil(task.size / settings.batch_size)
         self.factor = schedule(settings.schedule.name, settings.schedule.options)
+        self._check_schedule(selectable)
         with _denormals_flushed():
             self._set_up()
+
+    def _check_schedule(self, figures: list[str]) -> None:
+        try:
+            self.factor(Progress(1, self.steps, 1, self.steps, [dict.fromkeys(figures, 0.0)]))
+        except KeyError as error:
+            raise RecipeError(
+                f"train.schedule.figure {error}: expected one of {', '.join(figures)}"
+            ) from error
 
     def _set_up(self) -> None:
         task, settings = self.task, self.settings
@@ -158,21 +167,29 @@ class Loop:
         return True
 
     def fit(self) -> State:
-        """Trains to the last epoch or until patience ends; leaves the best weights in the network.
+        """Trains to the last epoch, or until patience or the schedule ends; the network keeps the best weights.
 
         Raises: TrainingDiverged when a loss is not finite.
         """
         self._write_metrics()
         with _denormals_flushed():
-            while self.state.epoch < self.settings.epochs and not self._out_of_patience():
+            while self.state.epoch < self.settings.epochs and not self._ended():
                 self._epoch()
         tensors, _ = checkpoint.load(self.best)
         checkpoint.restore_network(self.task.network, tensors, str(self.best))
         return self.state
 
-    def _out_of_patience(self) -> bool:
+    def _ended(self) -> bool:
+        """Whether patience is out or the schedule has ended the training."""
         patience = self.settings.patience
-        return patience is not None and self.state.epoch - 1 - self.state.best_epoch >= patience
+        if patience is not None and self.state.epoch - 1 - self.state.best_epoch >= patience:
+            return True
+        return self.factor(self._progress(self.state.step_in_epoch)) == ENDED
+
+    def _progress(self, step: int) -> Progress:
+        state, epochs = self.state, self.settings.epochs
+        done = state.epoch * self.steps + step
+        return Progress(state.epoch, done, epochs, epochs * self.steps, state.history)
 
     def _epoch(self) -> None:
         state = self.state
@@ -197,12 +214,7 @@ class Loop:
     def step(self, rows: Tensor, step: int) -> None:
         """One optimiser step on the examples `rows` (B,), the `step`-th of the current epoch."""
         state = self.state
-        at = Progress(
-            state.epoch,
-            state.epoch * self.steps + step,
-            self.settings.epochs,
-            self.settings.epochs * self.steps,
-        )
+        at = self._progress(step)
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.lr * self.factor(at)
         # Dropout draws from torch's generator: keyed by the step, it needs no saving.

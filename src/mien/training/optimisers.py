@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,12 +57,16 @@ def optimiser(
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands at the start of a step. epoch: whole epochs done; step: of steps in all."""
+    """Where training stands at the start of a step. epoch: whole epochs done; step: of steps in all.
+
+    history: the figures of each whole epoch by name, as `metrics.jsonl` has them.
+    """
 
     epoch: int
     step: int
     epochs: int
     steps: int
+    history: Sequence[Mapping[str, float]] = ()
 
 
 def _constant(at: Progress) -> float:
@@ -87,11 +91,59 @@ def _cosine(at: Progress, *, warmup: float = 0.0, floor: float = 0.0) -> float:
     return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * (done - warmup) / max(1e-12, 1 - warmup)))
 
 
+def _time(at: Progress, *, decay: float, per: str = "update") -> float:
+    """lr0 / (1 + decay · t), t in updates as in Keras, or with per="epoch" in epochs (system B, 5.3.7)."""
+    passed = {"update": at.step, "epoch": at.epoch}
+    _demand(per in passed, f"per {per!r}: expected one of {', '.join(passed)}")
+    _demand(decay >= 0, f"decay {decay}: expected 0 or more")
+    return 1 / (1 + decay * passed[per])
+
+
+def _plateau(
+    at: Progress,
+    *,
+    figure: str = "train_loss",
+    patience: int = 10,
+    factor: float = 0.1,
+    threshold: float = 1e-4,
+    drops: int = 5,
+) -> float:
+    """Multiplied by `factor` whenever `figure` has not improved for `patience` epochs (system A).
+
+    An epoch improves where it lies below the best so far by more than the share `threshold`. After `drops`
+    such plateaus the next one ends the training. A pure function of the history: a resumed run goes on as
+    an unbroken one.
+    """
+    _demand(patience >= 1, f"patience {patience}: expected 1 or more epochs")
+    _demand(0 < factor < 1, f"factor {factor}: expected a number between 0 and 1")
+    _demand(0 <= threshold < 1, f"threshold {threshold}: expected a share from 0 to below 1")
+    _demand(drops >= 0, f"drops {drops}: expected 0 or more")
+    best, waited, plateaus = math.inf, 0, 0
+    for record in at.history:
+        if record[figure] < best - threshold * abs(best) or best == math.inf:
+            best, waited = record[figure], 0
+        else:
+            waited += 1
+        if waited == patience:
+            plateaus, waited = plateaus + 1, 0
+    return factor**plateaus if plateaus <= drops else ENDED
+
+
+def _demand(met: bool, otherwise: str) -> None:
+    if not met:
+        raise ValueError(otherwise)
+
+
+ENDED = 0.0
+"""The factor with which a schedule ends the training."""
+
 SCHEDULES: dict[str, Callable[..., float]] = {
     "constant": _constant,
     "exponential": _exponential,
     "step": _step,
     "cosine": _cosine,
+    "time": _time,
+    "plateau": _plateau,
 }
 """Factor of the initial learning rate, by name: from where training stands and the schedule's options."""
 
@@ -99,7 +151,7 @@ SCHEDULES: dict[str, Callable[..., float]] = {
 def schedule(name: str, options: dict[str, Any]) -> Callable[[Progress], float]:
     """The schedule of that name with its options bound.
 
-    Raises: RecipeError when the name or an option is unknown, or a required one is missing.
+    Raises: RecipeError when the name or an option is unknown, or a required one is missing or out of range.
     """
     if name not in SCHEDULES:
         raise RecipeError(f"train.schedule.name {name!r}: expected one of {', '.join(SCHEDULES)}")
@@ -111,6 +163,8 @@ def schedule(name: str, options: dict[str, Any]) -> Callable[[Progress], float]:
         raise RecipeError(
             f"train.schedule {name} {options}: its options are {', '.join(known) or 'none'}"
         ) from error
+    except ValueError as error:
+        raise RecipeError(f"train.schedule.{error}") from error
     return lambda at: function(at, **options)
 
 

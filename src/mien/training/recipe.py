@@ -55,7 +55,9 @@ class TrainSection(Section):
     """How it is trained. Learning rates are per step of one mini-batch; weight decay is classic L2.
 
     l2: λ of ½·λ·‖w‖² on the parameters that `l2_on` names. checkpoint_s: seconds between checkpoints
-    within an epoch; one is written after every epoch in any case.
+    within an epoch; one is written after every epoch in any case. keep_every: epochs between weights that
+    are kept for good. accumulate: micro-batches that a batch is computed in, each of which fits into memory.
+    sync_batch_norm: under several processes, batch statistics over all of them instead of each its own.
     """
 
     epochs: int = Field(40, ge=1)
@@ -72,6 +74,9 @@ class TrainSection(Section):
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     channels_last: bool = True
     checkpoint_s: float = Field(60.0, gt=0)
+    keep_every: int | None = Field(None, ge=1)
+    accumulate: int = Field(1, ge=1)
+    sync_batch_norm: bool = False
 
 
 ProtocolName = Literal["single", "eval1", "eval2"]
