@@ -57,6 +57,20 @@ def test_inheritance_keeps_sections_and_replaces_named_things(tmp_path: Path) ->
     assert child.train.optimiser.options == {}
 
 
+def test_what_was_chosen_is_inherited_and_rows_are_not(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text(
+        'summary = "a"\n[model]\nname = "conv_net"\n[paper]\nsystem = "C"\nclaim = "It works."\n'
+        '[[paper.rows]]\ntables = ["t"]\nrow = "base"\n[paper.chosen]\npadding = "1"\nlr = "0.1"\n'
+    )
+    (tmp_path / "between.toml").write_text('inherits = "base"\n')
+    (tmp_path / "child.toml").write_text('inherits = "between"\n[paper.chosen]\nlr = "0.2"\n')
+    child, between = (recipe.load(name, folder=tmp_path).paper for name in ("child", "between"))
+    assert child is not None
+    assert (child.system, child.claim, child.rows) == ("C", "", ())
+    assert child.chosen == {"padding": "1", "lr": "0.2"}
+    assert between is None, "a recipe without a word on a paper is none of the paper's"
+
+
 def test_an_override_leaves_no_trace() -> None:
     before = recipe.load("c/final")
     changed = recipe.load("c/final", overrides=["task.alpha=1", "train.schedule.more=2"])

@@ -110,7 +110,8 @@ class PaperRow(Section):
 class PaperSection(Section):
     """Which published figures the recipe is to reach.
 
-    claim: what the paper says of it in words. chosen: settings the paper does not give, and what we chose.
+    claim: what the paper says of it in words. chosen: settings the paper does not give, and what we chose;
+    a recipe takes these, and the system, from the recipe that it inherits from.
     """
 
     system: Literal["A", "B", "C", "D", "E"]
@@ -279,8 +280,13 @@ def _inherited(path: Path, folder: Path, seen: tuple[Path, ...]) -> dict[str, An
     if parent is None:
         return tree
     base = _inherited(_locate(str(parent), folder), folder, (*seen, path))
-    base.pop("paper", None)
-    return _merged(base, tree)
+    paper = base.pop("paper", {})
+    result = _merged(base, tree)
+    # Rows and claims are a recipe's own. What was chosen goes where the settings go that it speaks of.
+    if seen or "paper" in tree:
+        kept = {key: value for key, value in paper.items() if key in ("system", "chosen")}
+        result["paper"] = _merged(kept, tree.get("paper", {}))
+    return result
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
