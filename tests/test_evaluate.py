@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError, ModelError
-from mien.evaluation import Scores, evaluate, measure, metrics
-from mien.evaluation import protocols as protocols_module
+from mien.evaluation import Scores, evaluate, measure, metrics, protocols
 from mien.evaluation.calibration import cross_fitted_ece, softmax
 from mien.evaluation.humans import agreement
 from mien.faces import FaceBatch
@@ -170,18 +169,48 @@ def test_scores_that_do_not_fit_the_faces_are_refused() -> None:
         measure(Scores(p, logits), readable_faces(5), model="m", dataset="d", split="public")
 
 
-def test_batches_keep_every_face_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_keep_every_face_in_its_place() -> None:
     faces = readable_faces(10)
-    monkeypatch.setattr(protocols_module, "BATCH", 3)
     told: list[tuple[int, int]] = []
-    scores = protocols_module.find("single").run(spoken, faces, lambda done, of: told.append((done, of)))
+    scores = protocols.show(spoken, faces, 3, lambda done, of: told.append((done, of)))
     assert (scores.logits == spoken(faces.images)[1]).all()
     assert told == [(3, 10), (6, 10), (9, 10), (10, 10)]
 
 
 def test_an_unknown_protocol_is_told_what_there_is() -> None:
-    with pytest.raises(DataError, match=r"unknown protocol 'eval1'.*single \(the picture as it is\)"):
-        protocols_module.find("eval1")
+    with pytest.raises(DataError, match=r"unknown protocol 'eval3'.*single \(the picture as it is\), eval1"):
+        protocols.find("eval3")
+
+
+def test_a_sample_is_drawn_by_its_seed_without_replacement() -> None:
+    faces = readable_faces(200)
+    part, drawn = protocols.sample(faces, 50, seed=4)
+    assert drawn == protocols.Sample(faces=50, of=200, seed=4)
+    assert len(set(part.rows.tolist())) == len(part) == 50
+    assert (np.diff(part.rows) > 0).all()
+    assert (part.images == faces.images[part.rows]).all()
+    again, other = (protocols.sample(faces, 50, seed=seed)[0].rows for seed in (4, 5))
+    assert (again == part.rows).all()
+    assert (other != part.rows).any()
+    # A smaller sample is part of a larger one of the same seed, and none favours the split's beginning.
+    assert set(protocols.sample(faces, 20, seed=4)[0].rows) <= set(part.rows.tolist())
+    means = [protocols.sample(faces, 50, seed=seed)[0].rows.mean() for seed in range(40)]
+    assert np.mean(means) == pytest.approx(99.5, abs=5)
+
+
+@pytest.mark.parametrize("limit", [None, 200, 500])
+def test_no_sample_is_drawn_where_all_faces_are_asked_for(limit: int | None) -> None:
+    faces = readable_faces(200)
+    assert protocols.sample(faces, limit) == (faces, None)
+
+
+def test_a_samples_figures_say_how_it_was_drawn() -> None:
+    part, drawn = protocols.sample(readable_faces(200), 50, seed=4)
+    found = evaluate(spoken, part, model="m", dataset="d", split="public", sample=drawn).to_dict()
+    assert (found["n"], found["limit"]) == (50, 50)
+    assert found["sample"] == {"faces": 50, "of": 200, "seed": 4}
+    right = round(50 * found["accuracy"])
+    assert found["accuracy_ci95"] == list(metrics.wilson(right, 50))
 
 
 def _mien(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -252,7 +281,7 @@ def test_the_training_split_has_no_copies_of_itself(place: Path) -> None:
             "unknown split 'nope': expected one of training, public, private",
         ),
         (("spoken.onnx", "--split", "private"), "no 'private' faces"),
-        (("spoken.onnx", "--split", "public", "--protocol", "eval2"), "unknown protocol 'eval2'"),
+        (("spoken.onnx", "--split", "public", "--protocol", "eval3"), "unknown protocol 'eval3'"),
         (("nothing", "--split", "public"), "unknown network"),
         (("faces.npz", "--split", "public"), "is no network"),
     ],

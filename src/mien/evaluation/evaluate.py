@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError, ModelError
 from mien.evaluation import calibration, humans, metrics
-from mien.evaluation.protocols import Classifier, Progress, Scores, find
+from mien.evaluation.protocols import Classifier, Progress, Sample, Scores, find, show
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, positions
 
@@ -82,7 +82,8 @@ class Evaluation:
 
     figures: over all faces. without_copies: over those that are no copy of a training face; None where copies
     were not looked for, or nothing else is left. copies: how many there are; None where not looked for.
-    left_out: faces of emotions that the network does not know.
+    left_out: faces of emotions that the network does not know. sample: the random part of the split that the
+    faces are; None where they are all of it.
     """
 
     model: str
@@ -94,6 +95,7 @@ class Evaluation:
     without_copies: Figures | None
     copies: int | None
     left_out: int = 0
+    sample: Sample | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `mien evaluate --json` prints, the contract's keys first."""
@@ -108,6 +110,8 @@ class Evaluation:
             "labels": list(self.labels),
             **figures,
             "left_out": self.left_out,
+            "limit": None if self.sample is None else self.sample.faces,
+            "sample": None if self.sample is None else asdict(self.sample),
             "without_copies": None if kept is None else {"copies": self.copies, **kept.to_dict()},
         }
 
@@ -123,16 +127,18 @@ def evaluate(
     labels: Sequence[str] = EMOTIONS,
     copies: NDArray[np.bool_] | None = None,
     temperature: float | None = None,
+    sample: Sample | None = None,
     seed: int = 0,
     progress: Progress = lambda done, of: None,
 ) -> Evaluation:
     """Shows every face to a network by a protocol and measures its answers; see `measure`.
 
-    classify: images (N, H, W) uint8 → (probabilities, logits), each (N, C) in the order of `labels`.
+    classify: images (N, H, W) uint8 → (probabilities, logits), each (N, C) in the order of `labels`; it is
+        what shows each face as the protocol says.
     Raises: DataError for an unknown protocol, and what `measure` does.
     """
     chosen = find(protocol)
-    scores = chosen.run(classify, faces, progress)
+    scores = show(classify, faces, chosen.faces_at_once, progress)
     return measure(
         scores,
         faces,
@@ -143,6 +149,7 @@ def evaluate(
         labels=labels,
         copies=copies,
         temperature=temperature,
+        sample=sample,
         seed=seed,
     )
 
@@ -158,13 +165,15 @@ def measure(
     labels: Sequence[str] = EMOTIONS,
     copies: NDArray[np.bool_] | None = None,
     temperature: float | None = None,
+    sample: Sample | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Measures answers that were given already.
 
     scores: one row a face, in the order of `labels`.
     copies: (N,) bool, the faces that are copies of training faces; None where that was not looked for.
-    temperature: the network's own, recorded only. seed: of the two halves for the cross-fitted calibration.
+    temperature: the network's own; sample: how the faces were drawn; both recorded only. seed: of the two
+        halves for the cross-fitted calibration.
     Faces of emotions that the network does not know are left out and counted.
     Raises: DataError when no face is left; ModelError when a label is no emotion or the scores do not fit the
     faces.
@@ -198,6 +207,7 @@ def measure(
         without_copies=figures(keep=original) if original is not None and original.any() else None,
         copies=None if original is None else int((~original).sum()),
         left_out=int((~known).sum()),
+        sample=sample,
     )
 
 
