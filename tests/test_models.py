@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -21,6 +22,19 @@ PARAMETERS = {
     ("conv_net", ()): 417_575,
     ("conv_net", (("batch_norm", False),)): 416_935,
     ("conv_baseline", ()): 32 * 25 + 32 + 24 * 24 * 32 * 100 + 100 + 100 * 7 + 7,
+    # System A, Table III, to the last digit by hand.
+    ("bkstart", ()): 7_170_983,
+    ("bkvgg8", ()): 3_405_063,
+    ("bkvgg10", ()): 4_142_727,
+    ("bkvgg12", ()): 4_188_903,
+    ("bkvgg14", ()): 4_926_567,
+    # System B, Table 5.3, to the last digit by hand.
+    ("vgg_a", ()): 540_807,
+    ("vgg_b", ()): 1_555_911,
+    ("vgg_c", ()): 587_175,
+    ("vgg_d", ()): 589_095,
+    ("vgg_e", ()): 1_325_991,
+    ("vgg_f", ()): 1_916_583,
 }
 
 
@@ -130,6 +144,22 @@ def test_other_label_sets(name: str) -> None:
     assert network(faces(network, 3)).logits.shape == (3, 2)
 
 
+def test_the_body_sees_the_middle_of_the_normalised_face() -> None:
+    network = build("bkvgg8").eval()
+    pixels = faces(network, 3)
+    with torch.inference_mode():
+        middle = network.normalise(pixels)[:, :, 3:45, 3:45]
+        assert torch.equal(network(pixels).logits, network.body(middle).logits)
+
+
+def test_what_a_network_averages_travels_with_it(tmp_path: Path) -> None:
+    network = build("bkvgg8")
+    assert network.averages == "probabilities"
+    network.averages = "scores"
+    export(network, tmp_path / "network.onnx", name="x", unsure_below=0.5)
+    assert restore(tmp_path / "network.onnx").averages == "scores"
+
+
 def test_normalisation_against_float64() -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (3000, 48, 48), dtype=np.uint8)
@@ -147,6 +177,9 @@ def test_normalisation_against_float64() -> None:
         ("conv_nett", {}, "did you mean 'conv_net'"),
         ("conv_net", {"dropot": 0.5}, "dropot"),
         ("conv_net", {"dropout": 1.5}, "less than 1"),
+        ("bkvgg12", {"crop": 60}, "crop of 60 pixels: expected at most 48"),
+        ("bkvgg12", {"crop": 4}, "greater than or equal to 5"),
+        ("vgg_c", {"activation": "gelu"}, "'elu' or 'relu'"),
     ],
 )
 def test_wrong_names_and_options(name: str, options: dict[str, object], expected: str) -> None:
@@ -170,6 +203,18 @@ def test_a_file_says_nothing_of_where_it_was_made(tmp_path: Path) -> None:
     payload = path.read_bytes()
     assert b".py" not in payload
     assert str(Path(__file__).parents[1]).encode() not in payload
+
+
+def test_weights_without_their_statistics_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "network.onnx"
+    export(build("bkvgg8"), path, name="x", unsure_below=0.5)
+    model = onnx.load(path)
+    for initialiser in model.graph.initializer:
+        if initialiser.name == "normalise.mean":
+            initialiser.name = "lost"
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=r"lacks normalise.mean of shape \(1, 1, 48, 48\) for bkvgg8"):
+        restore(path)
 
 
 def test_damaged_files(tmp_path: Path) -> None:

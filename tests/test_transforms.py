@@ -78,11 +78,11 @@ def test_mirror_against_a_loop() -> None:
 
 
 def test_augmentation_mirrors_about_as_often_as_asked() -> None:
-    faces = torch.arange(2.0).expand(4000, 1, 1, 2)
-    found = Augmentation(mirror=0.3)(faces, seed=0, epoch=0, rows=torch.arange(4000))
+    faces = torch.arange(2.0).expand(4000, 1, 2, 2)
+    found = Augmentation(mirror=0.3)(faces, size=2, seed=0, epoch=0, rows=torch.arange(4000))
     share = float((found[:, 0, 0, 0] == 1).double().mean())
     assert abs(share - 0.3) < 5 * (0.3 * 0.7 / 4000) ** 0.5
-    assert torch.equal(Augmentation()(faces, seed=0, epoch=0, rows=torch.arange(4000)), faces)
+    assert torch.equal(Augmentation()(faces, size=2, seed=0, epoch=0, rows=torch.arange(4000)), faces)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1])
