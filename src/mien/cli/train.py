@@ -41,25 +41,34 @@ def train(
     """Train a network by a recipe.
 
     Example: mien train c/final --data fer2013.csv --out runs/final
+
+    In several processes: torchrun --nproc_per_node 2 -m mien train c/final --data fer2013.csv --out runs/f
     """
     require("train")
-    from mien.cli.progress import training_progress
-    from mien.experiments.run import Order
-    from mien.experiments.run import train as run_training
-    from mien.training.recipe import load
+    from mien.training import processes
 
-    order = Order(
-        recipe=load(recipe, overrides=overrides or (), budget=budget),
-        data=data,
-        run=out,
-        budget=budget,
-        resume=resume,
-        start=start,
-        skip_bad=skip_bad,
-        command=shlex.join(["mien", *sys.argv[1:]]),
-    )
-    with training_progress(order.recipe.train.epochs) as (report, note):
-        entry = run_training(order, report=report, note=note)
+    with processes.joined():
+        from mien.cli.progress import training_progress
+        from mien.experiments.run import Order, fit
+        from mien.experiments.run import train as run_training
+        from mien.training.recipe import load
+
+        order = Order(
+            recipe=load(recipe, overrides=overrides or (), budget=budget),
+            data=data,
+            run=out,
+            budget=budget,
+            resume=resume,
+            start=start,
+            skip_bad=skip_bad,
+            command=shlex.join(["mien", *sys.argv[1:]]),
+        )
+        if not processes.is_first():
+            # What follows the training is the first process's work, as is everything that is written.
+            fit(order)
+            return
+        with training_progress(order.recipe.train.epochs) as (report, note):
+            entry = run_training(order, report=report, note=note)
     if ledger is not None:
         from mien.ledger import write
 

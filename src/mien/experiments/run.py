@@ -17,6 +17,7 @@ from mien.experiments.splits import Note, Splits, read_splits
 from mien.faces import FaceBatch
 from mien.models import Network, architecture
 from mien.storage import write_json, write_text
+from mien.training import processes
 from mien.training.loop import Loop, Report, State
 from mien.training.optimisers import optimiser, schedule
 from mien.training.recipe import Recipe, explain
@@ -60,7 +61,7 @@ def train(order: Order, *, report: Report | None = None, note: Note = lambda lin
 
     best = f"best {order.recipe.train.select} {state.best:.4f} in epoch {state.best_epoch + 1}"
     note(f"{best}; exporting, evaluating")
-    return finish(network, faces, order.run, order.recipe, begun, state)
+    return finish(network, faces, order.run, order.recipe, begun, state, note)
 
 
 def fit(
@@ -68,11 +69,13 @@ def fit(
 ) -> tuple[Network, Splits, dict[str, Any], State]:
     """Trains and selects the best weights.
 
-    Returns the network with them, the faces, what was recorded at the start, and the state at the end.
+    Returns the network with them, the faces, what was recorded at the start, and the state at the end. Of
+    several processes only the first writes, and has the best weights and the record in the end.
     Raises: as `train`.
     """
     recipe = order.recipe
-    _check_folder(order)
+    if processes.is_first():
+        _check_folder(order)
     check(recipe)
     faces = read_splits(recipe, order.data, skip_bad=order.skip_bad, note=note)
     network = build_network(recipe, faces.train, order.start, note)
@@ -80,10 +83,13 @@ def fit(
     materials = Materials(
         network, faces.train, faces.validation, _augmentation(recipe), recipe.train.seed, order.run
     )
-    task = kind.build(kind.validated(recipe.task.options), materials)
+    with processes.first_before_the_others():
+        task = kind.build(kind.validated(recipe.task.options), materials)
     loop = Loop(task, recipe.train, order.run, _fingerprint(order, faces), report)
     resumed = order.resume and loop.resume()
-    begun = _resume(order, loop.state) if resumed else _begin(order)
+    begun: dict[str, Any] = {}
+    if processes.is_first():
+        begun = _resume(order, loop.state) if resumed else _begin(order)
     if resumed:
         note(f"resumed in epoch {loop.state.epoch + 1}, step {loop.state.step_in_epoch + 1}")
     return network, faces, begun, loop.fit()

@@ -6,18 +6,18 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from mien.errors import CheckpointError, RecipeError, TrainingDiverged
 from mien.storage import write_text
-from mien.training import checkpoint
+from mien.training import checkpoint, processes
+from mien.training.batch_norm import synchronised
 from mien.training.optimisers import ENDED, Progress, optimiser, schedule
 from mien.training.recipe import TrainSection
 from mien.transforms import key, permutation
@@ -90,9 +90,11 @@ def _denormals_flushed() -> Iterator[None]:
 class Loop:
     """Trains a task into a run folder, from the start or from where a killed run stopped.
 
-    run: folder of `checkpoints/last.safetensors`, `best.safetensors` and `metrics.jsonl`.
+    run: folder of `checkpoints/last.safetensors`, `best.safetensors` and `metrics.jsonl`; of several
+    processes the first alone reads and writes it.
     fingerprint: identifies the recipe, so that a run is only resumed by its own.
-    Raises: RecipeError when a setting names no optimiser, schedule or figure.
+    Raises: RecipeError when a setting names no optimiser, schedule or figure, or a precision that the device
+    does not have.
     """
 
     def __init__(
@@ -123,7 +125,7 @@ class Loop:
 
     def _set_up(self) -> None:
         task, settings = self.task, self.settings
-        self.fabric = Fabric(accelerator="auto", devices=1, precision=settings.precision)
+        self.fabric = processes.fabric(settings.precision)
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         task.network.to(memory_format=layout)  # type: ignore[call-overload]
         self.optimiser = optimiser(
@@ -148,35 +150,50 @@ class Loop:
         """The weights of the best epoch by the selected figure."""
         return self.run / "best.safetensors"
 
+    def kept(self, epoch: int) -> Path:
+        """The weights after `epoch` epochs, where `keep_every` asks for them."""
+        return self.run / "checkpoints" / f"epoch-{epoch:03d}.safetensors"
+
     def resume(self) -> bool:
         """Puts the run back where its last checkpoint stands; False where there is none yet.
 
         Raises: CheckpointError when the checkpoint is corrupt or of another recipe.
         """
-        if not self.last.exists():
+        # Read once and sent: the other processes may be on machines that do not see the folder.
+        found = self.fabric.broadcast(self._read_last() if processes.is_first() else None)
+        if found is None:
             return False
+        tensors, state = found
+        checkpoint.restore_network(self.task.network, tensors, str(self.last))
+        checkpoint.restore_optimiser(self.optimiser, tensors)
+        self.state = State(**state)
+        return True
+
+    def _read_last(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        if not self.last.exists():
+            return None
         tensors, state = checkpoint.load(self.last)
         if state.pop("fingerprint") != self.fingerprint:
             raise CheckpointError(
                 f"{self.last} was made with other settings or data: repeat the command as it was, "
                 "or train into a new folder"
             )
-        checkpoint.restore_network(self.task.network, tensors, str(self.last))
-        checkpoint.restore_optimiser(self.optimiser, tensors)
-        self.state = State(**state)
-        return True
+        return tensors, state
 
     def fit(self) -> State:
-        """Trains to the last epoch, or until patience or the schedule ends; the network keeps the best weights.
+        """Trains to the last epoch, or until patience or the schedule ends.
 
+        Afterwards the first process's network has the best weights.
         Raises: TrainingDiverged when a loss is not finite.
         """
         self._write_metrics()
-        with _denormals_flushed():
+        shared = self.settings.sync_batch_norm and processes.count() > 1
+        with _denormals_flushed(), synchronised(self.task.network) if shared else nullcontext():
             while self.state.epoch < self.settings.epochs and not self._ended():
                 self._epoch()
-        tensors, _ = checkpoint.load(self.best)
-        checkpoint.restore_network(self.task.network, tensors, str(self.best))
+        if processes.is_first():
+            tensors, _ = checkpoint.load(self.best)
+            checkpoint.restore_network(self.task.network, tensors, str(self.best))
         return self.state
 
     def _ended(self) -> bool:
@@ -212,27 +229,46 @@ class Loop:
         self._finish_epoch(rate)
 
     def step(self, rows: Tensor, step: int) -> None:
-        """One optimiser step on the examples `rows` (B,), the `step`-th of the current epoch."""
+        """One optimiser step on the examples `rows` (B,), the `step`-th of the current epoch.
+
+        The gradient is that of the mean loss over all of them, in however many parts and processes.
+        """
         state = self.state
         at = self._progress(step)
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.lr * self.factor(at)
-        # Dropout draws from torch's generator: keyed by the step, it needs no saving.
-        torch.manual_seed(key(self.settings.seed, "step", state.epoch, step))
         self.fabric_optimiser.zero_grad(set_to_none=True)
-        loss, sums = self.task.loss(self.network, rows, state.epoch)
-        value = float(loss.detach())
+        totals = self._backward(rows, step)
+        value = totals["loss"] / totals["seen"]
         if not math.isfinite(value):
             raise TrainingDiverged(
                 f"the loss became {value} in epoch {state.epoch + 1}, step {step + 1}: {self._last_good()}; "
                 "lower train.lr"
             )
-        self.fabric.backward(loss)
         self.fabric_optimiser.step()
-        totals = {"seen": float(len(rows)), "loss": value * len(rows)}
-        totals |= {name: float(total) for name, total in sums.items()}
         for name, total in totals.items():
             state.sums[name] = state.sums.get(name, 0.0) + total
+
+    def _backward(self, rows: Tensor, step: int) -> dict[str, float]:
+        """Leaves the gradient of the batch's mean loss in the parameters; returns sums over the batch."""
+        count, epoch = processes.count(), self.state.epoch
+        parts = processes.parts(rows, count, processes.rank(), self.settings.accumulate)
+        # Fewer rows than parts are computed by every process: then each counts for its share only.
+        times = count if len(parts[0].rows) == len(rows) else 1
+        totals: dict[str, float] = {}
+        for part in parts:
+            # Dropout draws from torch's generator: keyed by step and part, it needs no saving.
+            numbers = (step, part.number) if part.number else (step,)
+            torch.manual_seed(key(self.settings.seed, "step", epoch, *numbers))
+            with self.fabric.no_backward_sync(self.network, enabled=part is not parts[-1]):
+                loss, sums = self.task.loss(self.network, part.rows, epoch)
+                # Gradients are averaged over processes: each weighs as much as the examples it has.
+                self.fabric.backward(loss * (len(part.rows) * count / (len(rows) * times)))
+            found = {"seen": float(len(part.rows)), "loss": float(loss.detach()) * len(part.rows)}
+            found |= {name: float(total) for name, total in sums.items()}
+            totals = {name: totals.get(name, 0.0) + total for name, total in found.items()}
+        totals = processes.summed(totals, self.fabric.device)
+        return {name: total / times for name, total in totals.items()}
 
     def _last_good(self) -> str:
         return (
@@ -245,28 +281,38 @@ class Loop:
 
     def _finish_epoch(self, rate: float) -> None:
         state = self.state
-        means = {f"train_{name}": value for name, value in self._means().items()}
         started = time.monotonic()
-        figures = {f"validation_{name}": value for name, value in self.task.validate(self.network).items()}
+        figures = self._figures()
         state.seconds += time.monotonic() - started
         state.history.append(
             {
                 "epoch": state.epoch + 1,
                 "step": (state.epoch + 1) * self.steps,
                 "lr": self.optimiser.param_groups[0]["lr"],
-                **means,
                 **figures,
                 "images_per_s": round(rate, 1),
                 "seconds": round(state.seconds, 2),
             }
         )
-        self._select({**means, **figures})
+        self._select(figures)
         state.epoch += 1
         state.step_in_epoch = 0
         state.sums = {}
+        if self.settings.keep_every and state.epoch % self.settings.keep_every == 0:
+            self._save_network(self.kept(state.epoch), {"epoch": state.epoch, **figures})
         # Best weights first: killed between the two writes, the epoch is run again and writes the same.
         self._save_last()
         self._write_metrics()
+
+    def _figures(self) -> dict[str, float]:
+        """The epoch's figures as the first process finds them, for all decide by the same."""
+        figures: dict[str, float] = {}
+        if processes.is_first():
+            with torch.no_grad():
+                found = self.task.validate(self.network)
+            figures = {f"train_{name}": value for name, value in self._means().items()}
+            figures |= {f"validation_{name}": value for name, value in found.items()}
+        return self.fabric.broadcast(figures)
 
     def _select(self, figures: dict[str, float]) -> None:
         name = self.settings.select
@@ -274,13 +320,15 @@ class Loop:
         sign = 1 if self.settings.select_mode == "max" else -1
         if self.state.best is None or sign * value > sign * self.state.best:
             self.state.best, self.state.best_epoch = value, self.state.epoch
-            checkpoint.save(
-                self.best,
-                checkpoint.network_tensors(self.task.network),
-                {"epoch": self.state.epoch + 1, name: value},
-            )
+            self._save_network(self.best, {"epoch": self.state.epoch + 1, name: value})
+
+    def _save_network(self, path: Path, state: dict[str, Any]) -> None:
+        if processes.is_first():
+            checkpoint.save(path, checkpoint.network_tensors(self.task.network), state)
 
     def _save_last(self) -> None:
+        if not processes.is_first():
+            return
         tensors = {
             **checkpoint.network_tensors(self.task.network),
             **checkpoint.optimiser_tensors(self.optimiser),
@@ -290,5 +338,7 @@ class Loop:
 
     def _write_metrics(self) -> None:
         """Rewritten whole from the state, so that the file never disagrees with the checkpoint."""
+        if not processes.is_first():
+            return
         lines = "".join(json.dumps(record) + "\n" for record in self.state.history)
         write_text(self.run / "metrics.jsonl", lines)
