@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -54,6 +55,29 @@ def share_done(description: str) -> Iterator[Callable[[float], None]]:
     with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(description, total=1.0)
         yield lambda share: bar.update(task, completed=share)
+
+
+@contextmanager
+def faces_done(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that is told how many faces are done and of how many, with faces a minute and the time left."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+    )
+    begun = time.monotonic()
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(description, figures="", total=None)
+
+        def report(done: int, of: int) -> None:
+            rate = 60 * done / max(time.monotonic() - begun, 1e-6)
+            bar.update(
+                task, completed=done, total=of, figures=f"{done:,}/{of:,} faces  {rate:,.0f} faces/min"
+            )
+
+        yield report
 
 
 @contextmanager

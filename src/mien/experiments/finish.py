@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,17 @@ from numpy.typing import NDArray
 
 from mien import ledger
 from mien.data.known import copies_of_training
-from mien.evaluation import Evaluation, Scores, measure
+from mien.evaluation import Evaluation, Scores, evaluate, measure, protocols
 from mien.evaluation.calibration import fit_temperature
-from mien.experiments.splits import Splits
+from mien.experiments.entry import measured, on_card
+from mien.experiments.splits import Note, Splits
 from mien.explain.saliency import saliency
 from mien.faces import UInt8
 from mien.inference.predictor import load
 from mien.labels import positions
 from mien.models import Network
-from mien.models.onnx_file import export
+from mien.models.multi_crop import MultiCrop
+from mien.models.onnx_file import export, restore
 from mien.report.examples import choose
 from mien.report.page import write_report
 from mien.storage import write_json
@@ -30,16 +34,22 @@ from mien.training.recipe import Recipe
 UNSURE_BELOW = 0.5
 """A calibrated confidence below one half says that the label is more likely wrong than right."""
 
-_CARD_FIGURES = ("n", "accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "ece", "calibration")
 _BATCH = 512
 
 
 def finish(
-    network: Network, faces: Splits, run: Path, recipe: Recipe, begun: dict[str, Any], state: State
+    network: Network,
+    faces: Splits,
+    run: Path,
+    recipe: Recipe,
+    begun: dict[str, Any],
+    state: State,
+    note: Note = lambda line: None,
 ) -> ledger.Entry:
     """Exports the selected weights, measures the exported file, and writes the run's card, entry and report.
 
     The temperature is fitted on the validation split; the calibration error in the figures is cross-fitted.
+    The recipe's other test protocols are measured last.
     """
     network.to("cpu").eval()
     truth = positions(faces.validation.labels, network.labels)
@@ -49,17 +59,12 @@ def finish(
     export(network, model, name=begun["recipe"], unsure_below=UNSURE_BELOW)
     readings = load(model).classify(faces.validation.images)
     evaluation = measure(
-        Scores(readings.probabilities, readings.logits),
-        faces.validation,
-        model=recipe.name,
-        dataset=Path(faces.validation.source).name,
-        split=recipe.data.validation,
-        labels=network.labels,
-        copies=copies_of_training(faces.validation.images, faces.train.images),
-        temperature=float(network.temperature),
+        Scores(readings.probabilities, readings.logits), faces.validation, **_about(faces, recipe, network)
     )
     write_json(run / "evaluation.json", evaluation.to_dict())
     entry = _entry(network, recipe, begun, state, evaluation)
+    if others := _under_protocols(model, faces, recipe, note):
+        entry["protocols"] = others
     write_json(run / "model.json", card(entry, model))
     examples = choose(
         faces.validation,
@@ -71,6 +76,40 @@ def finish(
     # Last, for it says that the run is finished.
     write_json(run / "result.json", entry)
     return entry
+
+
+def _about(faces: Splits, recipe: Recipe, network: Network) -> dict[str, Any]:
+    """What `measure` and `evaluate` are told of a network and the faces it is measured on."""
+    return {
+        "model": recipe.name,
+        "dataset": Path(faces.validation.source).name,
+        "split": recipe.data.validation,
+        "labels": network.labels,
+        "copies": copies_of_training(faces.validation.images, faces.train.images),
+        "temperature": float(network.temperature),
+    }
+
+
+def _under_protocols(model: Path, faces: Splits, recipe: Recipe, note: Note) -> dict[str, Any]:
+    """The exported network's figures under the recipe's protocols with crops, by protocol and split.
+
+    A limited protocol sees the same faces in every run: its part is drawn with seed 0.
+    """
+    network = restore(model)
+    found: dict[str, Any] = {}
+    for name in recipe.test.protocols:
+        protocol = protocols.find(name)
+        if protocol.crops is None:
+            continue
+        part, sample = protocols.sample(faces.validation, recipe.test.limit.get(name))
+        note(f"{name} on {len(part):,} faces: {len(part) * len(protocol.crops):,} crops")
+        classify = MultiCrop(network, protocol)
+        begun = time.perf_counter()
+        about = _about(replace(faces, validation=part), recipe, network)
+        evaluation = evaluate(classify, part, **about, protocol=name, sample=sample)
+        stamp = measured(time.perf_counter() - begun, classify.precision)
+        found[name] = {recipe.data.validation: {**evaluation.to_dict(), "measured": stamp}}
+    return found
 
 
 def _entry(
@@ -85,6 +124,7 @@ def _entry(
             "split": recipe.data.validation,
             "figure": recipe.train.select,
             "value": state.best,
+            "last": state.history[-1][recipe.train.select],
         },
         "paper": None if recipe.paper is None else recipe.paper.model_dump(mode="json"),
         "figures": {recipe.data.validation: evaluation.to_dict()},
@@ -108,9 +148,7 @@ def card(entry: ledger.Entry, model: Path) -> dict[str, Any]:
         "date": entry["date"],
         "budget": entry["budget"],
         "selected_on": entry["selected_on"],
-        "figures": {
-            split: {key: figures[key] for key in _CARD_FIGURES} for split, figures in entry["figures"].items()
-        },
+        **on_card(entry),
     }
 
 

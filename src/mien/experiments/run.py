@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from mien import __version__, ledger
 from mien.errors import CheckpointError, DataError, RecipeError
+from mien.evaluation import protocols
 from mien.experiments.splits import Note, Splits, read_splits
 from mien.faces import FaceBatch
 from mien.models import Network, architecture
@@ -109,6 +110,8 @@ def check(recipe: Recipe) -> None:
         augmentation.check(network.body_size, network.input_size)
     except ValueError as error:
         raise RecipeError(f"recipe {recipe.name}: {error}") from error
+    for name in recipe.test.protocols:
+        protocols.find(name).check(network.body_size, recipe.model.name)
     settings = recipe.train
     optimiser(
         network,
