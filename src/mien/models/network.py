@@ -28,7 +28,7 @@ class Network(nn.Module):
     """Base of the classifiers.
 
     Shape: `forward` takes (N, 1, S, S) raw grey values 0…255, S = `input_size`; `body` takes the middle, or
-    any other crop, of what `normalise` returns: (N, 1, B, B), B = `body_size`. Training calls them apart, so
+    any other crop, of what `normalise` returns: (N, 1, B, B), B = `body_size`. Training normalises first, so
     that augmentation stands between; test protocols that show several crops do likewise.
     averages: what such protocols average over crops: 'probabilities', or the 'scores' of a support-vector
     loss, which are no logarithms of anything. The loss that a network is trained with sets it.
@@ -59,9 +59,13 @@ class Network(nn.Module):
         """Normalised faces (N, 1, B, B) → outputs."""
         raise NotImplementedError
 
-    def forward(self, pixels: Tensor) -> Outputs:
-        """Raw pixels (N, 1, S, S) in 0…255 → outputs."""
-        return self.body(centre(self.normalise(pixels), self.body_size))
+    def forward(self, faces: Tensor, normalised: bool = False) -> Outputs:
+        """Raw pixels (N, 1, S, S) in 0…255, or normalised faces (N, 1, B, B), → outputs.
+
+        Training, too, comes in by this door: what makes a network ready for a device, a precision or several
+        processes wraps it alone.
+        """
+        return self.body(faces if normalised else centre(self.normalise(faces), self.body_size))
 
     def probabilities(self, pixels: Tensor) -> Tensor:
         """Calibrated probabilities (N, C): softmax of logits / temperature."""

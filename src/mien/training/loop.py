@@ -137,7 +137,6 @@ class Loop:
             l2_on=settings.l2_on,
         )
         self.network, self.fabric_optimiser = self.fabric.setup(task.network, self.optimiser)
-        self.network.mark_forward_method("body")
         task.to(self.fabric.device)
 
     @property

@@ -54,7 +54,7 @@ class Classification:
 
     def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean loss of the faces `rows` (B,), and the number of right answers among them."""
-        logits = network.body(self.prepare(rows, epoch)).logits  # type: ignore[operator]
+        logits = network(self.prepare(rows, epoch), normalised=True).logits
         labels = self.labels[rows]
         correct = (logits.detach().argmax(1) == labels).sum()
         return self.criterion(logits, labels, rows), {"accuracy": correct}
