@@ -17,6 +17,7 @@ from mien.data.known import copies_of_training
 from mien.evaluation import Evaluation, Scores, evaluate, measure, protocols
 from mien.evaluation.calibration import fit_temperature
 from mien.experiments.entry import measured, on_card
+from mien.experiments.moving_means import moving_means
 from mien.experiments.splits import Note, Splits
 from mien.explain.saliency import saliency
 from mien.faces import UInt8
@@ -128,6 +129,7 @@ def _entry(
         },
         "paper": None if recipe.paper is None else recipe.paper.model_dump(mode="json"),
         "figures": {recipe.data.validation: evaluation.to_dict()},
+        "moving_means": moving_means(network),
         "history": state.history,
     }
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mien.experiments.published import final_run
+from mien.experiments.figures_c import FINAL
+from mien.experiments.sheet import Block, Sheet
+from mien.experiments.sources import Sources, largest
 from mien.ledger import Entry
 
 TITLE = "people's accuracy per emotion, beside one rater of FER+ and our network"
@@ -60,7 +62,7 @@ class PeopleTable:
 
 def people_table(entries: Iterable[Entry]) -> PeopleTable:
     """System C's Table 1 beside the final network's largest finished budget, or alone without one."""
-    entry = final_run(entries)
+    entry = largest(entry for entry in entries if entry["recipe"] == FINAL)
     if entry is None:
         rows = tuple(PeopleRow(emotion, rate) for emotion, rate in PSYCHOLOGICAL_STUDY.items())
         return PeopleTable(rows, PeopleRow("all faces", PEOPLE_ON_FER2013), None, None)
@@ -81,3 +83,29 @@ def people_table(entries: Iterable[Entry]) -> PeopleTable:
         "all faces", PEOPLE_ON_FER2013, rater.get("accuracy"), figures["accuracy"], seat.get("accuracy")
     )
     return PeopleTable(rows, over_all, split, entry["budget"]["name"])
+
+
+_HEADS = ("emotion", "people, paper", "one rater", "network as rater", "network, labels")
+_NOTES = (
+    "People in the paper: of each emotion a psychological study's, on large and clear pictures that move; of "
+    "all faces the authors', on 100 random faces of FER-2013 each, against its labels.",
+    "One rater, network as rater: FER+, against the majority of the other nine raters.",
+)
+
+
+def sheet(sources: Sources) -> Sheet:
+    """The table as it is printed."""
+    found = people_table(sources.entries)
+    cells = [
+        (row.emotion, *("–" if rate is None else f"{rate:.3f}" for rate in _rates(row)))
+        for row in (*found.rows, found.over_all)
+    ]
+    blocks, data = [Block(_HEADS, cells)], found.to_dict()
+    if found.budget is None:
+        return Sheet(blocks, _NOTES, never_run=[FINAL], data=data)
+    network = f"network: {FINAL}, budget {found.budget}, on {found.split}"
+    return Sheet(blocks, (*_NOTES, network), data=data)
+
+
+def _rates(row: PeopleRow) -> tuple[float | None, ...]:
+    return row.paper, row.rater, row.network_as_rater, row.network

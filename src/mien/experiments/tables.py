@@ -1,4 +1,7 @@
-"""A paper's table beside ours: rows from the recipes that name it, figures from the ledger."""
+"""A paper's table beside ours: rows from the recipes that name it, figures from the ledger.
+
+Some tables set others' results beside the paper's own: those rows have no recipe, and stand in `OTHERS`.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,48 @@ from difflib import get_close_matches
 from typing import Any
 
 from mien.errors import RecipeError
+from mien.experiments.competition import OTHERS
 from mien.ledger import Entry, file_name
 from mien.training.recipe import BUDGETS, PaperRow, Recipe
 
 Placed = tuple[Recipe, PaperRow]
 """A recipe and one of its rows in a table."""
 
+TITLES: dict[str, str] = {
+    "A/IV": "BKStart with and without augmentation, ten crops",
+    "A/V": "ten crops (Eval1) and 648 crops (Eval2)",
+    "A/VI": "cross-entropy and L2-SVM loss, 648 crops",
+    "A/VII": "the five networks, L2-SVM loss, 648 crops",
+    "A/VIII": "the networks beside the competition's first four, 648 crops",
+    "B/3.1": "the competition's first four",
+    "B/5.3.1": "with and without augmentation, and without rescaling",
+    "B/5.3.2": "without dropout",
+    "B/5.3.3": "plain SGD, momentum, Nesterov",
+    "B/5.3.4": "batch normalisation before and after the activation",
+    "B/5.3.5": "types A to F",
+    "B/5.3.6": "time-based and step decay of the learning rate",
+    "B/5.3.7": "dropout rates",
+    "B/5.3.8": "the best three networks",
+    "B/5.5": "dropout rates",
+    "B/5.6": "the best three networks",
+    "B/5.7": "the best three networks",
+}
+"""What the tables of systems A and B compare; the names of C's say it themselves."""
+
 
 @dataclass(frozen=True)
 class Measured:
     """Ours, on one split. interval: Wilson 95 %. without_copies: accuracy without copied faces.
 
-    of: faces of the split, `n` of which were drawn and measured.
+    of: faces of the split, `n` of which were drawn and measured. Of a training accuracy, which the epochs
+    themselves give, only the accuracy is known.
     """
 
-    n: int
-    of: int
     accuracy: float
-    interval: tuple[float, float]
-    without_copies: float | None
+    n: int | None = None
+    of: int | None = None
+    interval: tuple[float, float] | None = None
+    without_copies: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As `mien reproduce --json` prints it."""
@@ -34,7 +60,7 @@ class Measured:
             "n": self.n,
             "of": self.of,
             "accuracy": self.accuracy,
-            "accuracy_ci95": list(self.interval),
+            "accuracy_ci95": None if self.interval is None else list(self.interval),
             "without_copies": self.without_copies,
         }
 
@@ -43,16 +69,18 @@ class Measured:
 class Row:
     """One row of a table under one budget.
 
-    paper, ours: by split, under `protocol`; `ours` is empty where it was never run or not measured so.
+    recipe, protocol: None for others' results, which we do not run. paper, ours: by split, under `protocol`;
+    `ours` is empty where it was never run or not measured so. single: our figures of single pictures.
     budget, seed: None where it was never run. epochs: as run. best_epoch: the one selected.
     """
 
-    recipe: str
+    recipe: str | None
     row: str
     claim: str
-    protocol: str
+    protocol: str | None
     paper: dict[str, float]
     ours: dict[str, Measured] = field(default_factory=dict)
+    single: dict[str, Measured] = field(default_factory=dict)
     budget: str | None = None
     seed: int | None = None
     epochs: int | None = None
@@ -63,6 +91,11 @@ class Row:
     def splits(self) -> list[str]:
         """The splits of the paper's figures and of ours, public first."""
         return sorted({*self.paper, *self.ours}, reverse=True)
+
+    @property
+    def never_run(self) -> bool:
+        """Whether there is a recipe and no run of it."""
+        return self.recipe is not None and self.budget is None
 
     @property
     def unmeasured(self) -> bool:
@@ -99,39 +132,39 @@ class Row:
 
 
 def table_names(recipes: Iterable[Recipe]) -> list[str]:
-    """Every table that some recipe names, such as `C/results`."""
+    """Every table that some recipe names or that holds others' results, such as `C/results`."""
     papers = [recipe.paper for recipe in recipes if recipe.paper is not None]
-    return sorted({f"{paper.system}/{table}" for paper in papers for table in paper.tables})
+    return sorted({f"{paper.system}/{table}" for paper in papers for table in paper.tables} | OTHERS.keys())
 
 
 def placed(table: str, recipes: Iterable[Recipe]) -> list[Placed]:
-    """The rows of a table, each with its recipe, by `position` and then by the recipe's name.
-
-    Raises: RecipeError when no recipe names the table.
-    """
-    known = list(recipes)
+    """The rows of a table that have a recipe, each with it, by `position` and then by the recipe's name."""
     system, _, name = table.partition("/")
     chosen = [
         (recipe, row)
-        for recipe in known
+        for recipe in recipes
         if recipe.paper and recipe.paper.system == system.upper()
         for row in recipe.paper.rows
         if name.lower() in map(str.lower, row.tables)
     ]
-    if not chosen:
-        names = table_names(known)
-        near = get_close_matches(table, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names)}"
-        raise RecipeError(f"unknown table {table!r}: {hint}")
     return sorted(chosen, key=lambda pair: (pair[1].position, pair[0].name))
 
 
 def recipes_of(table: str, recipes: Iterable[Recipe]) -> list[Recipe]:
     """The recipes of a table, each once, in the order of their rows.
 
-    Raises: RecipeError when no recipe names the table.
+    Raises: RecipeError when there is no such table, or it holds others' results only.
     """
-    return list({recipe.name: recipe for recipe, _ in placed(table, recipes)}.values())
+    known = list(recipes)
+    names = table_names(known)
+    if table.lower() not in map(str.lower, names):
+        near = get_close_matches(table, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names)}"
+        raise RecipeError(f"unknown table {table!r}: {hint}")
+    found = {recipe.name: recipe for recipe, _ in placed(table, known)}
+    if not found:
+        raise RecipeError(f"{table} holds others' results: no recipe makes them")
+    return list(found.values())
 
 
 def newest(stored: Iterable[Entry], fresh: Iterable[Entry]) -> list[Entry]:
@@ -140,9 +173,9 @@ def newest(stored: Iterable[Entry], fresh: Iterable[Entry]) -> list[Entry]:
 
 
 def rows(table: str, recipes: Iterable[Recipe], entries: Iterable[Entry]) -> list[Row]:
-    """Each row of a table for each ledger entry of its recipe, the largest budget first; one for none.
+    """Others' results, then each row of a table for each entry of its recipe, the largest budget first.
 
-    Raises: RecipeError when no recipe names the table.
+    A recipe without an entry has one empty row, at the end.
     """
     held = list(entries)
     found: list[tuple[int, Row]] = []
@@ -150,7 +183,8 @@ def rows(table: str, recipes: Iterable[Recipe], entries: Iterable[Entry]) -> lis
         mine = [entry for entry in held if entry["recipe"] == recipe.name]
         ranked = [(-BUDGETS.index(entry["budget"]["name"]), _row(recipe, row, entry)) for entry in mine]
         found += ranked or [(len(BUDGETS), _row(recipe, row, None))]
-    return [row for _, row in sorted(found, key=lambda pair: pair[0])]
+    others = [Row(None, name, "", None, accuracy) for name, accuracy in OTHERS.get(table, {}).items()]
+    return others + [row for _, row in sorted(found, key=lambda pair: pair[0])]
 
 
 def _row(recipe: Recipe, row: PaperRow, entry: Entry | None) -> Row:
@@ -159,9 +193,13 @@ def _row(recipe: Recipe, row: PaperRow, entry: Entry | None) -> Row:
     if entry is None:
         return never_run
     budget = entry["budget"]
+    ours = measured(entry, row.protocol)
+    if "training" in row.accuracy and (rate := _in_training(entry)) is not None:
+        ours["training"] = Measured(rate)
     return replace(
         never_run,
-        ours=measured(entry, row.protocol),
+        ours=ours,
+        single=measured(entry, "single"),
         budget=budget["name"],
         seed=entry["seed"],
         epochs=budget["epochs"],
@@ -184,3 +222,9 @@ def measured(entry: Entry, protocol: str) -> dict[str, Measured]:
         )
         for split, figures in found.items()
     }
+
+
+def _in_training(entry: Entry) -> float | None:
+    """The best epoch's accuracy on the training faces as they are trained on: augmented, with dropout."""
+    rates = [line["train_accuracy"] for line in entry["history"] if line.get("train_accuracy") is not None]
+    return max(rates, default=None)

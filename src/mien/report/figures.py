@@ -87,6 +87,36 @@ def loss_curves(histories: Mapping[str, History], best_epoch: int | None = None)
 
 
 @styled
+def experiment_curves(histories: Mapping[str, History]) -> Figure:
+    """Loss above accuracy over the epochs of all runs of an experiment, validation solid, training dashed.
+
+    histories: by option, drawn in this order, a colour each.
+    Raises: DataError when no history holds a loss or an accuracy.
+    """
+    figure = blank(5.6)
+    panels = figure.subplots(2, 1, sharex=True)
+    for axes, quantity in zip(panels, ("loss", "accuracy"), strict=True):
+        drawn = 0
+        for number, (option, history) in enumerate(histories.items()):
+            for part, dashes, label in (("validation", "-", option), ("train", (0, (3, 1.5)), None)):
+                epochs, values = _points(history, f"{part}_{quantity}")
+                axes.plot(
+                    epochs, values, color=_colour(number), linestyle=dashes, linewidth=1.4,
+                    label=label if axes is panels[0] else None, alpha=1.0 if label else 0.75,
+                    marker="o" if len(values) == 1 else None, markersize=4,
+                )  # fmt: skip
+                drawn += len(values)
+        if not drawn:
+            raise DataError(f"no {quantity} in the history of {', '.join(histories) or 'any run'}")
+        axes.set_title(f"{quantity.capitalize()}: validation solid, training dashed")
+        axes.set_ylim(bottom=0)
+    percent_axis(panels[1])
+    _epochs(panels[1])
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+@styled
 def comparison_curves(
     histories: Mapping[str, History],
     name: str = "validation_accuracy",
@@ -277,6 +307,37 @@ def saliency_sheet(
         pair.set_title(caption, fontsize=8, pad=3, loc="center")
         pair.set_axis_off()
     return figure
+
+
+@styled
+def face_sheets(sheets: Mapping[str, NDArray[Any]]) -> Figure:
+    """Squares of faces side by side, each under its title, the same face at the same place in all.
+
+    Shape: each (N, H, W) grey 0…255; H and W may differ between sheets.
+    Raises: DataError when there are no faces.
+    """
+    if not sheets or not all(len(faces) for faces in sheets.values()):
+        raise DataError("no faces to show: expected at least one")
+    figure = blank(height=3.2)
+    for axes, (title, faces) in zip(
+        np.atleast_1d(figure.subplots(1, len(sheets))), sheets.items(), strict=True
+    ):
+        axes.imshow(_square(faces), interpolation="nearest")
+        axes.set_title(title)
+        axes.set_axis_off()
+    return figure
+
+
+def _square(faces: NDArray[Any]) -> NDArray[np.float64]:
+    """(N, H, W) grey 0…255 → one picture with transparent seams, as wide in faces as high."""
+    columns = int(np.ceil(len(faces) ** 0.5))
+    height, width = faces.shape[1:]
+    seam = 2
+    sheet = np.zeros((-(-len(faces) // columns) * (height + seam), columns * (width + seam), 4))
+    for number, face in enumerate(faces):
+        top, left = number // columns * (height + seam), number % columns * (width + seam)
+        sheet[top : top + height, left : left + width] = _grey(face)
+    return sheet
 
 
 def _grey(image: NDArray[Any]) -> NDArray[np.float64]:

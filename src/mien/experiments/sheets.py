@@ -1,0 +1,29 @@
+"""The papers' tables that are no lists of accuracies: one registry over all systems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mien.experiments import confusion, moving_means, parameters, people
+from mien.experiments.sheet import Sheet
+from mien.experiments.sources import Sources
+
+
+@dataclass(frozen=True)
+class SheetKind:
+    """A table's title, how it is made, and the table whose runs it is made from; empty where of none."""
+
+    title: str
+    make: Callable[[Sources], Sheet]
+    runs: str = ""
+
+
+SHEETS: dict[str, SheetKind] = {
+    "A/III": SheetKind("numbers of parameters", parameters.system_a),
+    "A/IX": SheetKind(confusion.TITLE, confusion.sheet, confusion.RUNS),
+    "B/5.3": SheetKind("numbers of trainable parameters", parameters.system_b),
+    "B/5.4": SheetKind(moving_means.TITLE, moving_means.sheet, moving_means.RUNS),
+    "C/table-1": SheetKind(people.TITLE, people.sheet),
+}
+"""By name on the command line."""
