@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from mien.errors import DataError, ModelError
 from mien.faces import FaceBatch, UInt8
 
-BATCH = 256
-"""Pictures or crops shown to the classifier at once, but never less than all crops of one face."""
+_PICTURES, _CROPS = 256, 2592
+"""Pictures, or crops, of a batch: seconds of work for two cores, a load for an accelerator."""
 
 _FIRST, _MIDDLE, _LAST = 0, 1, 2
 
@@ -71,8 +71,8 @@ class Protocol:
 
     @property
     def faces_at_once(self) -> int:
-        """Faces whose pictures or crops make a batch."""
-        return max(1, BATCH // (1 if self.crops is None else len(self.crops)))
+        """Faces whose pictures or crops make a batch: at least one."""
+        return _PICTURES if self.crops is None else max(1, _CROPS // len(self.crops))
 
     def check(self, side: int, network: str) -> None:
         """That a network whose layers see side × side pixels can be shown these crops.

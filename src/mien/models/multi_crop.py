@@ -17,7 +17,13 @@ from mien.models.network import Network
 from mien.transforms.views import views
 
 Precision = Literal["32-true", "bf16-mixed"]
-"""In what numbers the layers reckon, named as in a recipe; crops and averages are 32 bits or more in both."""
+"""In what numbers the layers compute, named as in a recipe; crops and means are 32 bits or more in both.
+
+On an accelerator, convolutions of 32 bits are rounded as torch is set to: TF32 unless it is told otherwise.
+"""
+
+_CACHED = 108
+"""Crops that a processor takes through the layers together: more, and their maps leave its caches."""
 
 
 def mean_logits(logits: Tensor, averages: Literal["probabilities", "scores"]) -> Tensor:
@@ -91,7 +97,9 @@ class MultiCrop:
             mirrored=self.crops.mirrored,
         )
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16-mixed"):
-            logits = self.network.body(shown.flatten(0, 1)).logits
+            crops = shown.flatten(0, 1)
+            parts = crops.split(_CACHED) if self.device.type == "cpu" else (crops,)
+            logits = torch.cat([self.network.body(part).logits for part in parts])
         # (N · V, C) → (N, V, C), in float64: 648 terms a mean
         each = logits.double().unflatten(0, (len(images), len(self.crops)))
         return mean_logits(each, self.network.averages).cpu()
