@@ -64,7 +64,6 @@ def evaluate(
 
     Example: mien evaluate conv_net --data fer2013.csv --split public
     """
-    from mien import data as datasets
     from mien import storage
     from mien.evaluation import protocols
     from mien.experiments import entry
@@ -76,11 +75,9 @@ def evaluate(
     if ledger is not None:
         # Before hours of work, and again when the figures are added.
         entry.check_addition(Path(model), ledger, protocol, limit)
-    everything = datasets.read(data, skip_bad=skip_bad, assume_split=split)
-    if everything.skipped:
-        first = everything.skipped[0]
-        typer.echo(f"mien: left out {len(everything.skipped)} bad rows, the first: {first}", err=True)
+    everything = _read(data, split, skip_bad)
     faces, sample = protocols.sample(everything.split(split), limit, seed)
+    copies = _copies(everything, faces, split)
     begun = time.monotonic()
     found = _evaluated(
         classify,
@@ -90,7 +87,7 @@ def evaluate(
         split=split,
         protocol=protocol,
         labels=predictor.labels,
-        copies=_copies(everything, faces, split),
+        copies=copies,
         temperature=predictor.card.temperature,
         sample=sample,
     )
@@ -105,6 +102,17 @@ def evaluate(
         typer.echo(json.dumps(figures, ensure_ascii=False, allow_nan=False))
     else:
         _show(found)
+
+
+def _read(data: Path, split: str, skip_bad: bool) -> FaceBatch:
+    """Every split of a dataset, since copies are looked for in the training split; bad rows are told of."""
+    from mien import data as datasets
+
+    everything = datasets.read(data, skip_bad=skip_bad, assume_split=split)
+    if everything.skipped:
+        first = everything.skipped[0]
+        typer.echo(f"mien: left out {len(everything.skipped)} bad rows, the first: {first}", err=True)
+    return everything
 
 
 def _evaluated(classify: Classifier, faces: FaceBatch, **about: Any) -> Evaluation:
@@ -190,7 +198,8 @@ def _overall(found: Evaluation) -> Table:
     if found.without_copies is not None:
         measured.append(found.without_copies)
         heads.append(f"{found.without_copies.n:,} without copies")
-        title = f"Results; {found.copies:,} faces are copies of training faces"
+        copied = "1 face is a copy" if found.copies == 1 else f"{found.copies:,} faces are copies"
+        title = f"Results; {copied} of training faces"
     table = _table(title, "", *heads)
     table.add_row("accuracy (95% interval)", *(_with_interval(f.accuracy, f.accuracy_ci95) for f in measured))
     table.add_row("balanced accuracy", *(_percent(f.balanced_accuracy) for f in measured))
