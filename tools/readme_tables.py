@@ -11,7 +11,7 @@ from pathlib import Path
 from mien import ledger
 from mien.evaluation.metrics import wilson
 from mien.experiments.people import people_table
-from mien.experiments.tables import Row, rows
+from mien.experiments.tables import Measured, Row, in_figures, rows
 from mien.inference.lookup import card_of
 from mien.storage import packaged, write_text
 from mien.training import recipe
@@ -25,32 +25,44 @@ def paper_table(table: str) -> str:
     """A paper's table beside ours, one line a row, split and budget; every figure from the ledger."""
     every = [recipe.load(name) for name in recipe.names()]
     found = rows(table, every, ledger.entries())
-    lines = [
-        "| row | split | paper | ours (95 % interval) | gap | without copied faces | budget |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    protocols = {row.protocol for row in found} - {None, "single"}
+    heads = ["row", "split", "paper", "ours (95 % interval)", "gap", "without copied faces", "budget"]
+    if protocols:
+        heads.insert(1, "protocol")
+    lines = [f"| {' | '.join(heads)} |", f"| {' | '.join('---' for _ in heads)} |"]
     for row in found:
-        lines += [_line(row, split) for split in row.splits or ["–"]]
+        lines += [_line(row, split, bool(protocols)) for split in row.splits or ["–"]]
     return "\n".join(lines) + "\n"
 
 
-def _line(row: Row, split: str) -> str:
+def _line(row: Row, split: str, with_protocol: bool) -> str:
     paper, ours, gap = row.paper.get(split), row.ours.get(split), row.gap(split)
-    budget = (
-        "never run"
-        if row.budget is None
-        else f"{row.budget}: best of {row.epochs} epochs, seed {row.seed}, {row.minutes:.0f} min"
-    )
     cells = [
         row.row,
+        *([row.protocol or "–"] if with_protocol else []),
         split,
-        "–" if paper is None else f"{paper:.3f}",
-        "–" if ours is None else f"{ours.accuracy:.4f} ({ours.interval[0]:.4f}–{ours.interval[1]:.4f})",
+        "–" if paper is None else in_figures(paper),
+        "–" if ours is None else _ours(ours),
         "–" if gap is None else f"{gap:+.4f}",
         "–" if ours is None or ours.without_copies is None else f"{ours.without_copies:.4f}",
-        budget,
+        _budget(row),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _ours(ours: Measured) -> str:
+    interval = "" if ours.interval is None else " ({:.4f}–{:.4f})".format(*ours.interval)
+    part = f" on {ours.n:,} of {ours.of:,} faces" if ours.n != ours.of else ""
+    return f"{ours.accuracy:.4f}{interval}{part}"
+
+
+def _budget(row: Row) -> str:
+    if row.recipe is None:
+        return "others' result"
+    if row.budget is None:
+        return "never run"
+    ran = f"{row.budget}: best of {row.epochs} epochs, seed {row.seed}, {row.minutes:.0f} min"
+    return f"{ran}; not measured by {row.protocol}" if row.unmeasured else ran
 
 
 def people(_: str) -> str:

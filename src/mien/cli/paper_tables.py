@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import typer
@@ -53,16 +53,26 @@ def print_rows(name: str, title: str, rows: list[Row], *, json_output: bool) -> 
         console.print(f"{row.row}: {row.claim}", style="dim", soft_wrap=True)
     if any("training" in row.ours for row in rows):
         console.print("training: the best epoch's, on augmented faces and with dropout", style="dim")
+    for split in _without_ours(rows):
+        console.print(f"{split}: no figure of ours; a run measures the split that it selects on", style="dim")
     for row in rows:
         if row.unmeasured:
             console.print(f"{row.row}: {_instead(row)}", soft_wrap=True)
     _say_never_run(console, [row.recipe for row in rows if row.recipe and row.never_run], name)
 
 
-def _table(title: str, heads: object) -> Table:
+def _table(title: str, heads: Iterable[str]) -> Table:
     from rich.table import Table
 
-    return Table(*heads, title=title, title_justify="left", header_style="bold", box=None)  # type: ignore[misc]
+    # A table narrower than its title would break it.
+    return Table(
+        *heads,
+        title=title,
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        min_width=len(title) + 2,
+    )
 
 
 def _say_never_run(console: Console, recipes: list[str], table: str) -> None:
@@ -70,6 +80,14 @@ def _say_never_run(console: Console, recipes: list[str], table: str) -> None:
         console.print(f"never run: {', '.join(dict.fromkeys(recipes))}", soft_wrap=True)
         if table:
             console.print(f"to run them: mien reproduce {table} --run --budget cpu --data PATH")
+
+
+def _without_ours(rows: list[Row]) -> list[str]:
+    """The splits of the paper on which no run of ours was measured, where there are runs."""
+    ran = [row for row in rows if row.budget is not None]
+    return sorted(
+        {split for row in ran for split in row.paper} - {split for row in ran for split in row.ours}
+    )
 
 
 def _instead(row: Row) -> str:
@@ -86,7 +104,9 @@ def _of_ours(text: Callable[[Measured], str]) -> Callable[[Row, str], str]:
 
 
 def _paper(row: Row, split: str) -> str:
-    return f"{row.paper[split]:.4g}" if split in row.paper else "–"
+    from mien.experiments.tables import in_figures
+
+    return in_figures(row.paper[split]) if split in row.paper else "–"
 
 
 def _gap(row: Row, split: str) -> str:

@@ -5,6 +5,7 @@ Figure 5.7 is a drawing of type A, as 5.1 and 5.2 are of type C: `mien models vg
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_PAPERS_COLOUR = re.compile(r"^\w+ line: | \(\w+ line\)")
+"""The colour of a line in the paper's own figure; ours have others."""
+
+
 def _curves(_: Mapping[str, Recipe], runs: Mapping[str, Entry], __: Sources) -> Figure:
-    return draw.experiment_curves({row: entry["history"] for row, entry in runs.items()})
+    return draw.experiment_curves(
+        {_PAPERS_COLOUR.sub("", row): entry["history"] for row, entry in runs.items()}
+    )
 
 
 def _momentum(recipe: Recipe) -> float:

@@ -55,7 +55,7 @@ def sheet(sources: Sources) -> Sheet:
     rows = [(str(number + 1), *(_cell(values, number) for values in columns)) for number in range(KEPT)]
     rows.append(("below zero", *(_below_zero(values) for values in columns)))
     return Sheet(
-        [Block(("filter", *heads), rows)],
+        [Block(("filter", *heads), rows, TITLE)],
         [_note(place, run, ours[place]) for place, run in runs.items() if run],
         [recipe.name for place, recipe in recipes.items() if recipe and not runs[place]],
         {

@@ -8,6 +8,8 @@ from mien.errors import MissingDependency
 from mien.experiments.sheet import Block, Sheet
 from mien.experiments.sources import Sources
 
+TITLE = "numbers of trainable parameters"
+
 MILLIONS: dict[str, float] = {
     "bkstart": 7.17, "bkvgg8": 3.40, "bkvgg10": 4.14, "bkvgg12": 4.19, "bkvgg14": 4.92,
 }  # fmt: skip
@@ -37,4 +39,4 @@ def _sheet(published: dict[str, str]) -> Sheet:
     ours = {name: architecture(name).parameters() for name in published}
     rows = [(name, paper, f"{ours[name]:,}") for name, paper in published.items()]
     data = [{"network": name, "paper": paper, "ours": ours[name]} for name, paper in published.items()]
-    return Sheet([Block(("network", "paper", "ours"), rows)], data={"rows": data})
+    return Sheet([Block(("network", "paper", "ours"), rows, TITLE)], data={"rows": data})

@@ -20,9 +20,9 @@ class SheetKind:
 
 
 SHEETS: dict[str, SheetKind] = {
-    "A/III": SheetKind("numbers of parameters", parameters.system_a),
+    "A/III": SheetKind(parameters.TITLE, parameters.system_a),
     "A/IX": SheetKind(confusion.TITLE, confusion.sheet, confusion.RUNS),
-    "B/5.3": SheetKind("numbers of trainable parameters", parameters.system_b),
+    "B/5.3": SheetKind(parameters.TITLE, parameters.system_b),
     "B/5.4": SheetKind(moving_means.TITLE, moving_means.sheet, moving_means.RUNS),
     "C/table-1": SheetKind(people.TITLE, people.sheet),
 }

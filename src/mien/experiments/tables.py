@@ -167,6 +167,11 @@ def recipes_of(table: str, recipes: Iterable[Recipe]) -> list[Recipe]:
     return list(found.values())
 
 
+def in_figures(rate: float) -> str:
+    """A published rate to three places, or to four where the paper has as many."""
+    return f"{rate:.4f}".removesuffix("0")
+
+
 def newest(stored: Iterable[Entry], fresh: Iterable[Entry]) -> list[Entry]:
     """Entries of the ledger and of runs just made, one for each recipe, budget and seed: the fresh one."""
     return list({file_name(entry): entry for entry in (*stored, *fresh)}.values())

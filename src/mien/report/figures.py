@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_HALF_A_LINE = 36
+"""Letters of a legend's entry that leave room for another beside it."""
+
 History = Sequence[Mapping[str, Any]]
 """The lines of a run's metrics.jsonl: `epoch`, counted from 1, and figures by name."""
 
@@ -112,7 +115,8 @@ def experiment_curves(histories: Mapping[str, History]) -> Figure:
         axes.set_ylim(bottom=0)
     percent_axis(panels[1])
     _epochs(panels[1])
-    figure.legend(loc="outside lower center", ncols=2)
+    widest = max(map(len, histories))
+    _legend_below(figure, len(histories) + 1, columns=1 if widest > _HALF_A_LINE else 2)
     return figure
 
 
