@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -133,13 +134,17 @@ def test_show_counts_and_draws(csv_file: Path, tmp_path: Path) -> None:
     assert result["size"] == [48, 48]
     assert result["splits"]["training"]["n"] + result["splits"]["public"]["n"] == 70
     emotions = [part["emotions"]["happy"] for part in result["splits"].values()]
-    assert sum(emotions) == 10
+    assert sum(emotions) == result["emotions"]["happy"] == 10
     mien("show", csv_file, "--out", sheets[1])
     mien("show", csv_file, "--out", sheets[2], "--seed", 1)
     pictures = [np.asarray(Image.open(sheet)) for sheet in sheets]
     assert np.array_equal(pictures[0], pictures[1])
     assert not np.array_equal(pictures[0], pictures[2])
-    assert "surprise" in mien("show", csv_file).stdout
+    shown = mien("show", csv_file).stdout
+    (line,) = (line for line in shown.splitlines() if "surprise" in line and "10" in line)
+    training, public, both = (int(number) for number in re.findall(r"\d+", line))
+    assert training + public == both == 10
+    assert "all splits" not in mien("show", csv_file, "--split", "public").stdout
 
 
 def test_sheet_shows_the_faces_of_each_emotion() -> None:

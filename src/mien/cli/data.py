@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mien.errors import DataError
-from mien.labels import EMOTIONS, FERPLUS_CHOICES, SPLITS
+from mien.labels import FERPLUS_CHOICES, SPLITS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -237,14 +237,20 @@ def _counts_table(result: dict[str, Any]) -> Table:
     from rich.table import Table
 
     parts = result["splits"]
+    columns = {
+        split: [part["emotions"], {"all": part["n"], "with FER+ votes": part["with_votes"]}]
+        for split, part in parts.items()
+    }
+    if len(parts) > 1:
+        with_votes = sum(part["with_votes"] for part in parts.values())
+        columns["all splits"] = [result["emotions"], {"all": result["n"], "with FER+ votes": with_votes}]
     table = Table("faces")
-    for split in parts:
+    for split in columns:
         table.add_column(split, justify="right")
-    for name in EMOTIONS:
-        table.add_row(name, *(f"{part['emotions'][name]:,}" for part in parts.values()))
-    table.add_section()
-    table.add_row("all", *(f"{part['n']:,}" for part in parts.values()))
-    table.add_row("with FER+ votes", *(f"{part['with_votes']:,}" for part in parts.values()))
+    for section in zip(*columns.values(), strict=True):
+        for name in section[0]:
+            table.add_row(name, *(f"{column[name]:,}" for column in section))
+        table.add_section()
     return table
 
 

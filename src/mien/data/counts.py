@@ -11,7 +11,10 @@ from mien.labels import EMOTIONS, FERPLUS_CHOICES, SPLITS
 
 
 def counts(batch: FaceBatch) -> dict[str, Any]:
-    """`n`, `size` (height, width) and, for each split there is, its faces per emotion and its FER+ votes."""
+    """How many faces, of which size (height, width), and how many of each emotion: in all and by split.
+
+    Of each split there is also its FER+ votes.
+    """
     splits = {}
     for i, name in enumerate(SPLITS):
         there = batch.splits == i
@@ -25,4 +28,10 @@ def counts(batch: FaceBatch) -> dict[str, Any]:
             "with_votes": int(batch.has_votes[there].sum()),
             "votes": dict(zip(FERPLUS_CHOICES, votes, strict=True)),
         }
-    return {"n": len(batch), "size": list(batch.images.shape[1:]), "splits": splits}
+    in_all = np.bincount(batch.labels, minlength=len(EMOTIONS)).tolist()
+    return {
+        "n": len(batch),
+        "size": list(batch.images.shape[1:]),
+        "emotions": dict(zip(EMOTIONS, in_all, strict=True)),
+        "splits": splits,
+    }
