@@ -59,8 +59,8 @@ def sheet(sources: Sources) -> Sheet:
         "protocol": protocol,
         "split": split,
         "n": figures["n"],
-        "percent": ours.tolist(),
-        "difference": (ours - paper).tolist(),
+        "percent": _or_none(ours),
+        "difference": _or_none(ours - paper),
     }
     return Sheet(blocks, notes, data=data)
 
@@ -79,6 +79,11 @@ def _percent(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     support = counts.sum(axis=1, keepdims=True)
     shares = np.full(counts.shape, np.nan)
     return np.asarray(np.divide(100.0 * counts, support, out=shares, where=support > 0))
+
+
+def _or_none(values: NDArray[np.float64]) -> list[list[float | None]]:
+    """For JSON, which has no word for what is not a number."""
+    return [[None if np.isnan(value) else value for value in row] for row in values.tolist()]
 
 
 def _block(title: str, values: NDArray[np.float64], form: str) -> Block:
