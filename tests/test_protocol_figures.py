@@ -24,7 +24,7 @@ from synthetic import face_batch
 
 TINY = (
     "model.name='bkvgg8'", "model.crop=16", "augment.crop='centre'", "augment.resize=[48, 48]",
-    "train.epochs=1", "train.batch_size=64", "train.precision='32-true'",
+    "train.epochs=1", "train.batch_size=64", "train.precision='bf16-mixed'",
     "test.protocols=['single', 'eval1', 'eval2']", "test.limit={eval2 = 3}",
 )  # fmt: skip
 
@@ -84,11 +84,12 @@ def test_a_finished_run_holds_its_recipes_protocols(finished: Path, dataset: Pat
     assert (eval2["protocol"], eval2["n"], eval2["limit"]) == ("eval2", 3, 3)
     assert eval2["sample"] == {"faces": 3, "of": 40, "seed": 0}
     assert eval1["without_copies"]["copies"] == 3
-    assert eval1["measured"]["precision"] == "32-true"
+    assert eval1["measured"]["precision"] == entry["recipe_as_run"]["train"]["precision"] == "bf16-mixed"
     assert eval1["measured"]["machine"]["torch"]
     # What was measured is the exported file, under the protocol.
     faces = data.read(dataset).split("public")
-    answers, _ = MultiCrop(restore(finished / "model.onnx"), protocols.find("eval1"))(faces.images)
+    network = restore(finished / "model.onnx")
+    answers, _ = MultiCrop(network, protocols.find("eval1"), precision="bf16-mixed")(faces.images)
     assert eval1["accuracy"] == (answers.argmax(1) == faces.labels).mean()
 
 
@@ -112,7 +113,7 @@ def test_the_command_measures_what_the_run_measured(
 ) -> None:
     code, out, err = mien(
         monkeypatch, capsys, "evaluate", finished, "--data", dataset, "--split", "public",
-        "--protocol", "eval2", "--limit", 3, "--json",
+        "--protocol", "eval2", "--limit", 3, "--precision", "bf16-mixed", "--json",
     )  # fmt: skip
     assert (code, err) == (0, "")
     held = read(finished / "result.json")["protocols"]["eval2"]["public"]
@@ -143,11 +144,11 @@ def test_figures_are_added_to_the_run_its_card_and_the_ledger(
     before, described = read(held), read(run / "model.json")
     code, out, err = mien(
         monkeypatch, capsys, "evaluate", run, "--data", dataset, "--split", "training", "--protocol", "eval1",
-        "--precision", "bf16-mixed", "--limit", 10, "--json", "--ledger", results,
+        "--limit", 10, "--json", "--ledger", results,
     )  # fmt: skip
     assert (code, err) == (0, "")
     found = json.loads(out)
-    assert found["measured"]["precision"] == "bf16-mixed"
+    assert found["measured"]["precision"] == "32-true"
     for path in (held, run / "result.json"):
         entry = read(path)
         assert entry["protocols"]["eval1"].pop("training") == found

@@ -94,7 +94,8 @@ def _about(faces: Splits, recipe: Recipe, network: Network) -> dict[str, Any]:
 def _under_protocols(model: Path, faces: Splits, recipe: Recipe, note: Note) -> dict[str, Any]:
     """The exported network's figures under the recipe's protocols with crops, by protocol and split.
 
-    A limited protocol sees the same faces in every run: its part is drawn with seed 0.
+    A limited protocol sees the same faces in every run: its part is drawn with seed 0. The layers compute in
+    the precision that they were trained in.
     """
     network = restore(model)
     found: dict[str, Any] = {}
@@ -104,7 +105,7 @@ def _under_protocols(model: Path, faces: Splits, recipe: Recipe, note: Note) -> 
             continue
         part, sample = protocols.sample(faces.validation, recipe.test.limit.get(name))
         note(f"{name} on {len(part):,} faces: {len(part) * len(protocol.crops):,} crops")
-        classify = MultiCrop(network, protocol)
+        classify = MultiCrop(network, protocol, precision=recipe.train.precision)
         begun = time.perf_counter()
         about = _about(replace(faces, validation=part), recipe, network)
         evaluation = evaluate(classify, part, **about, protocol=name, sample=sample)
