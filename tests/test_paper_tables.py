@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from mien import data, ledger
 from mien.cli.app import app
-from mien.errors import DataError, RecipeError
+from mien.errors import CheckpointError, DataError, RecipeError
 from mien.experiments import confusion, figures_a, moving_means, parameters
 from mien.experiments.competition import OTHERS
 from mien.experiments.published import FIGURES, draw_figure
@@ -105,6 +105,7 @@ def test_only_what_was_never_run_is_named_so(tmp_path: Path) -> None:
     (missing,) = (line for line in lines if line.startswith("never run: "))
     assert missing == "never run: a/bkstart, a/bkvgg8, a/bkvgg10"
     assert "to run them: mien reproduce A/VII --run --budget cpu --data PATH" in lines
+    assert not any("no figure of ours" in line for line in lines), "nothing was measured by eval2 at all"
 
 
 def test_every_seed_has_its_row(tmp_path: Path) -> None:
@@ -342,6 +343,11 @@ def test_a_finished_run_stays_one_when_settings_are_added(tmp_path: Path) -> Non
     found = run_recipes(["b/first"], budget="smoke", data=tmp_path, runs=tmp_path, note=notes.append)
     assert found == [finished]
     assert notes == [f"b/first: finished before, in {run}"]
+    for key, value in (("lr", 0.5), ("no_longer", 1)):
+        changed = {**finished, "recipe_as_run": {**as_run, "train": {**as_run["train"], key: value}}}
+        (run / "result.json").write_text(json.dumps(changed), encoding="utf-8")
+        with pytest.raises(CheckpointError, match="run with other settings"):
+            run_recipes(["b/first"], budget="smoke", data=tmp_path, runs=tmp_path)
 
 
 @pytest.mark.slow

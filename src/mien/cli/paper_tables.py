@@ -83,10 +83,10 @@ def _say_never_run(console: Console, recipes: list[str], table: str) -> None:
 
 
 def _without_ours(rows: list[Row]) -> list[str]:
-    """The splits of the paper on which no run of ours was measured, where there are runs."""
-    ran = [row for row in rows if row.budget is not None]
+    """The splits of the paper on which none of the rows was measured that were measured at all."""
+    held = [row for row in rows if row.ours]
     return sorted(
-        {split for row in ran for split in row.paper} - {split for row in ran for split in row.ours}
+        {split for row in held for split in row.paper} - {split for row in held for split in row.ours}
     )
 
 

@@ -54,7 +54,10 @@ def run_recipes(
 def _same(entry: ledger.Entry, recipe: Recipe) -> bool:
     """Whether a finished run trained what the recipe now says; settings newer than the run are defaults."""
     as_run = {key: value for key, value in entry["recipe_as_run"].items() if key not in DESCRIPTION}
-    then = validate({**as_run, "summary": recipe.summary}, recipe.name)
+    try:
+        then = validate({**as_run, "summary": recipe.summary}, recipe.name)
+    except RecipeError:
+        return False  # It holds a setting that there is no more.
     return _settings(then) == _settings(recipe)
 
 
