@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import CheckpointError, RecipeError, TrainingDiverged
-from mien.training import checkpoint
+from mien.training import checkpoint, processes
 from mien.training.loop import Loop
 from mien.training.optimisers import L2_ON, optimiser
 from mien.training.recipe import NamedSection, TrainSection
@@ -107,6 +107,81 @@ def test_a_loss_that_is_not_finite_stops(tmp_path: Path) -> None:
     assert state["epoch"] == 1
     with pytest.raises(TrainingDiverged, match="no checkpoint yet"):
         Loop(Line(poison=1), settings(), tmp_path / "other", "x").fit()
+
+
+def plain_weights(accumulate: int, task: Line, folder: Path) -> dict[str, Tensor]:
+    section = NamedSection.model_validate({"name": "sgd", "momentum": 0.9})
+    loop = Loop(task, settings(accumulate=accumulate, optimiser=section), folder, "x")
+    loop.fit()
+    return checkpoint.load(loop.last)[0]
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 7, 20])
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.float32, 1e-5), (torch.float64, 1e-13)])
+def test_micro_batches_add_up_to_the_batch(
+    accumulate: int, dtype: torch.dtype, rounding: float, tmp_path: Path
+) -> None:
+    whole, parted = Line(), Line()
+    for task in (whole, parted):
+        task.network.to(dtype)
+        task.x, task.y = task.x.to(dtype), task.y.to(dtype)
+    expected = plain_weights(1, whole, tmp_path / "whole")
+    found = plain_weights(accumulate, parted, tmp_path / "parted")
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, rtol=rounding, atol=rounding, msg=key)
+    # 20 examples in batches of 8: the last has 4, fewer than some numbers of parts.
+    assert parted.steps == 3 * sum(accumulate if size >= accumulate else 1 for size in (8, 8, 4))
+
+
+def test_dropout_is_keyed_by_step_and_part(tmp_path: Path) -> None:
+    def fitted(name: str, start: int) -> dict[str, Tensor]:
+        task = Line()
+        task.network.insert(2, nn.Dropout(0.5))  # type: ignore[operator]
+        torch.manual_seed(start)
+        return plain_weights(2, task, tmp_path / name)
+
+    one, two = fitted("one", 5), fitted("two", 6)
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    masks = []
+    task = Line()
+    task.network.register_forward_hook(lambda *_: masks.append(torch.rand(4)))
+    Loop(task, settings(accumulate=2, epochs=1), tmp_path / "masks", "x").fit()
+    assert len({tuple(mask.tolist()) for mask in masks[:6]}) == 6
+
+
+def test_weights_are_kept_every_so_many_epochs(tmp_path: Path) -> None:
+    loop = Loop(Line(), settings(epochs=5, keep_every=2), tmp_path, "x")
+    loop.fit()
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["epoch-002.safetensors", "epoch-004.safetensors", "last.safetensors"]
+    shorter = Loop(Line(), settings(epochs=4), tmp_path / "shorter", "x")
+    shorter.fit()
+    ended, _ = checkpoint.load(shorter.last)
+    tensors, state = checkpoint.load(loop.kept(4))
+    assert state["epoch"] == 4
+    assert state["validation_loss"] == loop.state.history[3]["validation_loss"]
+    assert all(torch.equal(value, ended[key]) for key, value in tensors.items())
+    assert all(key.startswith("network.") for key in tensors)
+
+
+def test_bfloat16_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_has_bfloat16", lambda device: False)
+    with pytest.raises(RecipeError, match=r"bf16-mixed': this \w+ device has no bfloat16 arithmetic; use"):
+        Loop(Line(), settings(precision="bf16-mixed"), tmp_path, "x")
+
+
+@pytest.mark.skipif(not processes._has_bfloat16(torch.device("cpu")), reason="no bfloat16 here")
+def test_bfloat16_changes_the_arithmetic_and_not_the_weights(tmp_path: Path) -> None:
+    exact, rough = (
+        checkpoint.load(made.last)[0]
+        for precision in ("32-true", "bf16-mixed")
+        for made in [Loop(Line(), settings(precision=precision), tmp_path / precision, "x")]
+        if made.fit()
+    )
+    for key, value in exact.items():
+        assert rough[key].dtype == value.dtype
+    assert not torch.equal(rough["network.0.weight"], exact["network.0.weight"])
+    torch.testing.assert_close(rough["network.0.weight"], exact["network.0.weight"], rtol=0.05, atol=0.05)
 
 
 def test_select_must_name_a_figure(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ def joined() -> Iterator[None]:
     """Joins this process with the others while the block runs; of an error in any of them, one is raised.
 
     The others leave with the same exit code and say nothing: `torchrun` ends them all when one has failed.
-    Raises: RecipeError when this machine has fewer accelerators than processes.
+    Raises: RecipeError when this machine has fewer accelerators than processes, or the machines have unlike
+    numbers of processes.
     """
     if count() == 1:
         yield
@@ -70,6 +71,10 @@ def joined() -> Iterator[None]:
 
 
 def _join(store: dist.Store) -> None:
+    if count() % _local_count():
+        raise RecipeError(
+            f"{_local_count()} of {count()} processes on this machine: expected as many on each machine"
+        )
     here = int(os.environ["LOCAL_RANK"])
     if not torch.cuda.is_available():
         dist.init_process_group("gloo", store=store, rank=rank(), world_size=count(), timeout=TIMEOUT)
