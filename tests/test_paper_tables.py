@@ -271,6 +271,23 @@ def test_an_experiments_runs_are_drawn_in_one_figure() -> None:
         draw.experiment_curves({"none": []})
 
 
+@pytest.mark.parametrize(
+    ("budgets", "names"),
+    [
+        (("cpu", "cpu"), ["0.3 in the whole network", "0.5 in the whole network"]),
+        (("full", "cpu"), ["0.3 in the whole network, full", "0.5 in the whole network, cpu"]),
+    ],
+)
+def test_runs_of_unlike_budgets_are_told_apart(budgets: tuple[str, str], names: list[str]) -> None:
+    figure = FIGURES["B/figure-5.12"]
+    runs = [entry(name, budget) for name, budget in zip(("b/first", "b/dropout-050"), budgets, strict=True)]
+    sources = Sources(RECIPES, runs)
+    recipes = sources.of(figure.table, figure.which)
+    finished = {row: run for row, recipe in recipes.items() if (run := sources.run_of(recipe.name))}
+    drawn = figure.draw(recipes, finished, sources)
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == names
+
+
 def test_squares_of_faces_hold_every_face() -> None:
     faces = face_batch(14).images[:5]
     small = faces[:, :42, :42]

@@ -24,9 +24,12 @@ _PAPERS_COLOUR = re.compile(r"^\w+ line: | \(\w+ line\)")
 
 
 def _curves(_: Mapping[str, Recipe], runs: Mapping[str, Entry], __: Sources) -> Figure:
-    return draw.experiment_curves(
-        {_PAPERS_COLOUR.sub("", row): entry["history"] for row, entry in runs.items()}
-    )
+    budgets = {row: entry["budget"]["name"] for row, entry in runs.items()}
+    named = {
+        row: _PAPERS_COLOUR.sub("", row) + (f", {budget}" if len(set(budgets.values())) > 1 else "")
+        for row, budget in budgets.items()
+    }
+    return draw.experiment_curves({named[row]: entry["history"] for row, entry in runs.items()})
 
 
 def _momentum(recipe: Recipe) -> float:
