@@ -146,7 +146,8 @@ def test_the_best_epoch_is_what_is_exported(run: Path) -> None:
     best = entry["budget"]["best_epoch"]
     assert best == 1 + losses.index(max(losses))
     assert best < 3, "the last epoch was kept: this run cannot tell"
-    assert entry["selected_on"] == {"split": "public", "figure": "train_loss", "value": max(losses)}
+    selected = {"split": "public", "figure": "train_loss", "value": max(losses), "last": losses[-1]}
+    assert entry["selected_on"] == selected
     accuracies = [line["validation_accuracy"] for line in entry["history"]]
     assert accuracies[best - 1] != accuracies[-1]
     assert entry["figures"]["public"]["accuracy"] == pytest.approx(accuracies[best - 1])

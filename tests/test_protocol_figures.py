@@ -102,6 +102,16 @@ def test_the_card_carries_the_protocols_figures(finished: Path) -> None:
     assert card["figures"]["public"]["accuracy"] == entry["figures"]["public"]["accuracy"]
 
 
+def test_the_report_shows_them_beside_the_papers(finished: Path) -> None:
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    eval2 = read(finished / "result.json")["protocols"]["eval2"]["public"]
+    assert "Accuracy under eval1" in page
+    shown = page[page.index("Accuracy under eval2") :][:400]
+    assert f"{100 * eval2['accuracy']:.1f}%" in shown
+    assert "3 faces, 95% interval" in shown
+    assert "the paper&#x27;s 71.0%" in shown
+
+
 def test_the_last_epoch_stands_beside_the_best(finished: Path) -> None:
     entry = read(finished / "result.json")
     assert entry["selected_on"]["last"] == entry["history"][-1]["validation_accuracy"]

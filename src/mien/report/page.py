@@ -85,6 +85,7 @@ def _results(record: Mapping[str, Any], evaluation: Evaluation) -> str:
     if published is not None:
         points = f"{100 * (figures.accuracy - published):+.1f}".replace("-", "−")
         shown.append(("The paper's accuracy", _percent(published), f"ours {points} points"))
+    shown += _under_protocols(record, evaluation.split)
     shown.append(("Balanced accuracy", _percent(figures.balanced_accuracy), "mean over the classes"))
     fitted = _cross_fitted(figures)
     if fitted is not None:
@@ -92,10 +93,23 @@ def _results(record: Mapping[str, Any], evaluation: Evaluation) -> str:
     return html.section("Results", html.cards(shown), _with_and_without(evaluation))
 
 
-def _published(record: Mapping[str, Any], split: str) -> float | None:
-    """The paper's accuracy of single pictures on a split, where it gives one."""
+def _under_protocols(record: Mapping[str, Any], split: str) -> list[tuple[str, str, str]]:
+    """Accuracy under each other test protocol that was measured on the split, beside the paper's."""
+    shown = []
+    for name, splits in record.get("protocols", {}).items():
+        if (found := splits.get(split)) is None:
+            continue
+        about = f"{found['n']:,} faces, 95% interval {_interval(found['accuracy_ci95'])}"
+        if (published := _published(record, split, name)) is not None:
+            about += f"; the paper's {_percent(published)}"
+        shown.append((f"Accuracy under {name}", _percent(found["accuracy"]), about))
+    return shown
+
+
+def _published(record: Mapping[str, Any], split: str, protocol: str = "single") -> float | None:
+    """The paper's accuracy on a split under a protocol, where it gives one."""
     rows = (record.get("paper") or {}).get("rows", ())
-    given = (row["accuracy"].get(split) for row in rows if row["protocol"] == "single")
+    given = (row["accuracy"].get(split) for row in rows if row["protocol"] == protocol)
     return next((accuracy for accuracy in given if accuracy is not None), None)
 
 
