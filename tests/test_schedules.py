@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -113,3 +114,17 @@ def test_wrong_options_cost_one_line(options: dict[str, object], said: str, tmp_
     with pytest.raises(RecipeError, match=said) as caught:
         Loop(Line(), settings(schedule=NamedSection.model_validate(options)), tmp_path, "x")
     assert "\n" not in str(caught.value)
+
+
+def test_warmup_rises_in_a_straight_line_under_the_schedule() -> None:
+    factor = schedule("step", {"milestones": [3], "factor": 0.1}, warmup=1.5)
+    found = [factor(Progress(step // 4, step, 5, 20)) for step in range(20)]
+    rise = [min(1.0, (step + 1) / 6) for step in range(20)]
+    assert found == pytest.approx([share * (0.1 if step >= 12 else 1) for step, share in enumerate(rise)])
+
+
+def test_cosine_against_its_formula() -> None:
+    factor = schedule("cosine", {"floor": 0.2})
+    for step in range(21):
+        expected = 0.2 + 0.8 * (math.cos(step / 20 * math.pi) + 1) / 2
+        assert factor(Progress(step // 4, step, 5, 20)) == pytest.approx(expected)

@@ -110,7 +110,7 @@ class Loop:
             raise RecipeError(f"train.select {settings.select!r}: expected one of {', '.join(selectable)}")
         self.state = State()
         self.steps = math.ceil(task.size / settings.batch_size)
-        self.factor = schedule(settings.schedule.name, settings.schedule.options)
+        self.factor = schedule(settings.schedule.name, settings.schedule.options, settings.warmup)
         self._check_schedule(selectable)
         with _denormals_flushed():
             self._set_up()

@@ -83,12 +83,9 @@ def _step(at: Progress, *, milestones: list[int], factor: float = 0.1) -> float:
     return factor ** sum(at.epoch >= milestone for milestone in milestones)
 
 
-def _cosine(at: Progress, *, warmup: float = 0.0, floor: float = 0.0) -> float:
-    """A linear rise over the share `warmup` of all steps, then half a cosine down to `floor`."""
-    done = at.step / max(1, at.steps)
-    if done < warmup:
-        return (at.step + 1) / max(1.0, warmup * at.steps)
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * (done - warmup) / max(1e-12, 1 - warmup)))
+def _cosine(at: Progress, *, floor: float = 0.0) -> float:
+    """Half a cosine from 1 down to `floor` over all steps."""
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * at.step / max(1, at.steps)))
 
 
 def _time(at: Progress, *, decay: float, per: str = "update") -> float:
@@ -148,8 +145,8 @@ SCHEDULES: dict[str, Callable[..., float]] = {
 """Factor of the initial learning rate, by name: from where training stands and the schedule's options."""
 
 
-def schedule(name: str, options: dict[str, Any]) -> Callable[[Progress], float]:
-    """The schedule of that name with its options bound.
+def schedule(name: str, options: dict[str, Any], warmup: float = 0.0) -> Callable[[Progress], float]:
+    """The schedule of that name with its options bound, under a linear rise over the first `warmup` epochs.
 
     Raises: RecipeError when the name or an option is unknown, or a required one is missing or out of range.
     """
@@ -165,7 +162,11 @@ def schedule(name: str, options: dict[str, Any]) -> Callable[[Progress], float]:
         ) from error
     except ValueError as error:
         raise RecipeError(f"train.schedule.{error}") from error
-    return lambda at: function(at, **options)
+    return lambda at: _rise(at, warmup) * function(at, **options)
+
+
+def _rise(at: Progress, warmup: float) -> float:
+    return min(1.0, (at.step + 1) / max(1.0, warmup * at.steps / at.epochs))
 
 
 def _option_names(function: Callable[..., float]) -> Iterator[str]:

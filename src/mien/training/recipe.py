@@ -54,6 +54,7 @@ class NamedSection(BaseModel):
 class TrainSection(Section):
     """How it is trained. Learning rates are per step of one mini-batch; weight decay is classic L2.
 
+    warmup: epochs over which the learning rate rises in a straight line to the schedule's.
     l2: λ of ½·λ·‖w‖² on the parameters that `l2_on` names. checkpoint_s: seconds between checkpoints
     within an epoch; one is written after every epoch in any case. keep_every: epochs between weights that
     are kept for good. accumulate: micro-batches that a batch is computed in, each of which fits into memory.
@@ -66,6 +67,7 @@ class TrainSection(Section):
     optimiser: NamedSection = NamedSection(name="adam")
     lr: float = Field(1e-3, gt=0)
     schedule: NamedSection = NamedSection(name="constant")
+    warmup: float = Field(0.0, ge=0)
     l2: float = Field(0.0, ge=0)
     l2_on: str = "weights"
     select: str = "validation_accuracy"
