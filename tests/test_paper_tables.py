@@ -367,6 +367,15 @@ def test_a_finished_run_stays_one_when_settings_are_added(tmp_path: Path) -> Non
             run_recipes(["b/first"], budget="smoke", data=tmp_path, runs=tmp_path)
 
 
+def test_a_wrong_recipe_costs_no_run_of_those_before_it(tmp_path: Path) -> None:
+    data.write(face_batch(70), tmp_path / "faces.parquet", "parquet")
+    with pytest.raises(RecipeError, match="unknown recipe 'b/frst'"):
+        run_recipes(
+            ["b/first", "b/frst"], budget="smoke", data=tmp_path / "faces.parquet", runs=tmp_path / "runs"
+        )
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.slow
 def test_table_vii_is_run_at_the_smoke_budget(tmp_path: Path) -> None:
     data.write(face_batch(70), tmp_path / "faces.parquet", "parquet")

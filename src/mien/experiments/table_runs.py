@@ -31,7 +31,8 @@ def run_recipes(
     holds a run of the recipe as it was before it was changed.
     """
     entries = []
-    for recipe in teachers_first(names, budget):
+    # All of them first: a recipe that is wrong costs no run of those before it.
+    for recipe in list(teachers_first(names, budget)):
         run = runs / budget / run_folder_name(recipe.name)
         if (run / "result.json").exists():
             entry = ledger.read(run / "result.json")
