@@ -197,13 +197,25 @@ def test_bench_as_json() -> None:
     convolutions = 48**2 * 9 * 32 + 24**2 * 9 * 32 * 64 + 12**2 * 9 * 64 * 96 + 6**2 * 9 * 96 * 128
     assert speed["multiply_adds"] == convolutions + 1152 * 200 + 200 * 7
     assert speed["parameters"] == 417_575
-    assert 0 < speed["share_of_matrix_rate"] < 1
+    assert speed["eval2_faces_min"] is None
     assert 0 <= speed["share_outside_network"] < 1
-    rate = found["matrix_rate_gflop_s"] * 1e9
+    rate = found["matrix_rate_gflop_s"]["32-true"] * 1e9
     share = speed["train_images_s"] * speed["multiply_adds"] * 6 / rate
     assert speed["share_of_matrix_rate"] == pytest.approx(share, rel=0.01)
     assert set(speed["inference_images_s"]) == {"1", "64"}
     assert all(images > 0 for images in speed["inference_images_s"].values())
+
+
+@pytest.mark.slow
+def test_bench_measures_a_recipe_as_it_trains() -> None:
+    done = mien(
+        "bench", "a/bkvgg8", "--seconds", "0.1", "--batch-size", "32", "--precision", "32-true", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    speed = json.loads(done.stdout)["networks"][0]
+    assert (speed["subject"], speed["network"], speed["batch_size"]) == ("a/bkvgg8", "bkvgg8", 32)
+    assert speed["eval2_faces_min"] > 0
+    assert 0 < speed["share_outside_network"] < 1
 
 
 def broken(name: str | None = None, json_output: bool = False) -> None:

@@ -126,22 +126,27 @@ def speed(_: str) -> str:
     found = json.loads((MEASUREMENTS / "bench.json").read_text(encoding="utf-8"))
     computer = found["machine"]
     lines = [
-        "| network | mult-adds | training | of matrix rate | before the network | inference at 1 | at 64 |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| network or recipe | mult-adds | batch, precision | training | of matrix rate | before the network "
+        "| inference at 1 | at 64 | Eval2 |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for each in found["networks"]:
         rates = each["inference_images_s"]
         lines.append(
-            f"| {each['network']} | {each['multiply_adds'] / 1e6:.1f} M | {each['train_images_s']:,.0f}/s | "
+            f"| {each['subject']} | {each['multiply_adds'] / 1e6:.1f} M | "
+            f"{each['batch_size']}, {each['precision']} | {each['train_images_s']:,.0f}/s | "
             f"{each['share_of_matrix_rate']:.0%} | {each['share_outside_network']:.1%} | "
-            f"{rates['1']:,.0f}/s | {rates['64']:,.0f}/s |"
+            f"{rates['1']:,.0f}/s | {rates['64']:,.0f}/s | {_faces_min(each['eval2_faces_min'])} |"
         )
+    matrix = ", ".join(f"{rate:.0f} GFLOP/s in {name}" for name, rate in found["matrix_rate_gflop_s"].items())
     return (
-        f"`mien bench` on {computer['processor']}, {computer['threads']} threads, whose float32 matrix "
-        f"product runs at {found['matrix_rate_gflop_s']:.0f} GFLOP/s; {found['formula']}:\n\n"
-        + "\n".join(lines)
-        + "\n"
+        f"`mien bench` on {computer['processor']}, {computer['threads']} threads, with matrix products at "
+        f"{matrix}; {found['formula']}:\n\n" + "\n".join(lines) + "\n"
     )
+
+
+def _faces_min(rate: float | None) -> str:
+    return "–" if rate is None else f"{rate:,.0f} faces/min"
 
 
 def install(_: str) -> str:

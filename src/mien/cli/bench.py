@@ -12,48 +12,62 @@ from mien.cli.tables import table_console
 
 
 def bench(
-    names: Annotated[list[str] | None, typer.Argument(help="Networks; none: every registered one.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Faces a training step.")] = 50,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Networks or recipes; none: every network.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Faces a training step; default: the recipe's, or 50.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="32-true or bf16-mixed; default: the recipe's, or 32-true.")
+    ] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time for each measurement.")] = 3.0,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure training and inference speed of the networks on this machine.
 
-    Example: mien bench conv_net
+    A recipe is measured as it trains: its batch size, augmentation, loss and precision.
+
+    Example: mien bench conv_net a/bkvgg12
     """
     require("train")
     from rich.console import Console
     from rich.table import Table
 
-    from mien.bench import measure
-    from mien.models import architecture, architectures
+    from mien.bench import measure, subject
+    from mien.models import architectures
 
-    chosen = [architecture(name).name for name in names or architectures()]
+    chosen = [
+        subject(name, batch_size=batch_size, precision=precision)  # type: ignore[arg-type]
+        for name in names or architectures()
+    ]
     errors = Console(stderr=True)
-    found = measure(
-        chosen, batch_size=batch_size, seconds=seconds, note=lambda line: errors.print(line, style="dim")
-    )
+    found = measure(chosen, seconds=seconds, note=lambda line: errors.print(line, style="dim"))
     if json_output:
         typer.echo(json.dumps(found))
         return
     table = Table(
-        "network", "Mmult-adds", "train images/s", "of matrix rate", "outside the network",
-        "inference images/s", box=None, header_style="bold",
+        "network", "Mmult-adds", "precision", "batch", "train images/s", "of matrix rate",
+        "outside the network", "inference images/s", "Eval2 faces/min", box=None, header_style="bold",
     )  # fmt: skip
     for each in found["networks"]:
         inference = ", ".join(f"{rate:,.0f} at {batch}" for batch, rate in each["inference_images_s"].items())
         table.add_row(
-            each["network"],
+            each["subject"],
             f"{each['multiply_adds'] / 1e6:.1f}",
+            each["precision"],
+            str(each["batch_size"]),
             f"{each['train_images_s']:,.0f}",
             f"{each['share_of_matrix_rate']:.0%}",
             f"{each['share_outside_network']:.1%}",
             inference,
+            "–" if each["eval2_faces_min"] is None else f"{each['eval2_faces_min']:,.0f}",
         )
     console = table_console()
+    rates = found["matrix_rate_gflop_s"]
     console.print(
         f"{found['machine']['processor']}, {found['machine']['threads']} threads, "
-        f"matrix product {found['matrix_rate_gflop_s']} GFLOP/s"
+        + ", ".join(f"matrix product {rate} GFLOP/s in {name}" for name, rate in rates.items())
     )
     console.print(table)
     console.print(found["formula"], style="dim")
