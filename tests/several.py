@@ -1,12 +1,15 @@
 """Small trainings that one process and several must end alike; as a script, what `torchrun` starts.
 
 torchrun --nproc_per_node 2 several.py train FOLDER    every scenario in a folder of its own
-torchrun --nproc_per_node 2 several.py fail            process 1 meets an error that process 0 does not
+torchrun --nproc_per_node 2 several.py empty           process 1 meets an error that process 0 does not
+torchrun --nproc_per_node 2 several.py killed          process 0 is killed
 """
 
 from __future__ import annotations
 
 import math
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -94,18 +97,21 @@ def train(folder: Path) -> None:
     rest.fit()
 
 
-def fail() -> None:
-    """Process 1 has no data; process 0 waits for it."""
+def fail(how: str) -> None:
+    """One process ends early; the other waits for it."""
     with processes.joined():
-        if processes.rank() == 1:
+        torch.distributed.barrier()
+        if how == "empty" and processes.rank() == 1:
             raise DataError("no data on this machine")
+        if how == "killed" and processes.rank() == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
         torch.distributed.barrier()
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "fail":
+    if sys.argv[1] != "train":
         try:
-            fail()
+            fail(sys.argv[1])
         except MienError as problem:
             sys.stderr.write(f"said: {problem}\n")
             sys.exit(problem.exit_code)

@@ -105,10 +105,15 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_all(two: Path) -> None:
 
 
 @slow
-def test_an_error_in_one_process_is_said_once() -> None:
-    done = run(*TORCHRUN, several.__file__, "fail")
+@pytest.mark.parametrize(
+    ("how", "said"), [("empty", "no data on this machine\n"), ("killed", "another process has gone, killed")]
+)
+def test_an_error_in_one_process_is_said_once(how: str, said: str) -> None:
+    done = run(*TORCHRUN, several.__file__, how)
     assert done.returncode == 1
-    assert done.stderr.count("said: no data on this machine\n") == 1
+    # Where one is killed, torchrun may end the other before that has noticed.
+    silent = how == "killed" and "said: " not in done.stderr
+    assert silent or (done.stderr.count("said: "), done.stderr.count(f"said: {said}")) == (1, 1)
     assert 'several.py", line' not in done.stderr
     assert "Connection closed" not in done.stderr
 

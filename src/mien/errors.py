@@ -45,6 +45,12 @@ class TrainingDiverged(MienError):
     exit_code = 1
 
 
+class ProcessLost(MienError):
+    """Of several processes that train together, one has gone without a word: killed, or cut off."""
+
+    exit_code = 1
+
+
 class StorageError(MienError):
     """A write that failed: full disk, read-only folder."""
 

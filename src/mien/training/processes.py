@@ -20,7 +20,7 @@ from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from mien.errors import RecipeError
+from mien.errors import ProcessLost, RecipeError
 
 TIMEOUT = timedelta(hours=2)
 """How long a process waits for the others: the first may have a teacher to ask, or much to validate."""
@@ -54,7 +54,7 @@ def joined() -> Iterator[None]:
 
     The others leave with the same exit code and say nothing: `torchrun` ends them all when one has failed.
     Raises: RecipeError when this machine has fewer accelerators than processes, or the machines have unlike
-    numbers of processes.
+    numbers of processes; ProcessLost when one was killed or cut off.
     """
     if count() == 1:
         yield
@@ -65,6 +65,11 @@ def joined() -> Iterator[None]:
         yield
     except BaseException as error:
         if _speaks_first(store):
+            if _is_of_the_line(error):
+                raise ProcessLost(
+                    "another process has gone, killed or cut off from this one: look at what torchrun says "
+                    "of it, and go on with --resume"
+                ) from error
             raise
         raise SystemExit(getattr(error, "exit_code", 1)) from None
     dist.destroy_process_group()
@@ -102,6 +107,11 @@ def _speaks_first(store: dist.Store) -> bool:
     except RuntimeError:
         # The machine that keeps the store is gone, and whoever failed there has spoken.
         return False
+
+
+def _is_of_the_line(error: BaseException) -> bool:
+    """Whether an exchange with the others failed: NCCL's errors have a class, gloo's have their source."""
+    return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
 def fabric(precision: Literal["32-true", "bf16-mixed"]) -> Fabric:
