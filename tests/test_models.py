@@ -205,6 +205,34 @@ def test_a_file_says_nothing_of_where_it_was_made(tmp_path: Path) -> None:
     assert str(Path(__file__).parents[1]).encode() not in payload
 
 
+@pytest.mark.parametrize("name", ["bkvgg8", "vgg_a"])
+def test_half_weights_are_the_rounded_ones(name: str, tmp_path: Path) -> None:
+    network = build(name).eval()
+    whole, half = tmp_path / "whole.onnx", tmp_path / "half.onnx"
+    export(network, whole, name=name, unsure_below=0.5)
+    export(network, half, name=name, unsure_below=0.5, weights="float16")
+    assert half.stat().st_size < 0.52 * whole.stat().st_size
+    again = restore(half)
+    for key, value in network.named_parameters():
+        expected = value.half().float() if value.ndim > 1 else value
+        assert torch.equal(again.get_parameter(key), expected), key
+    assert torch.equal(again.normalise.state_dict().get("mean", torch.ones(1)),
+                       network.normalise.state_dict().get("mean", torch.ones(1)))  # fmt: skip
+    pixels = faces(network, 4)
+    session = onnxruntime.InferenceSession(half, providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        expected = again(pixels).logits
+    np.testing.assert_allclose(session.run(["logits"], {"pixels": pixels.numpy()})[0], expected, atol=1e-4)
+
+
+def test_weights_too_large_for_16_bits_are_refused(tmp_path: Path) -> None:
+    network = build("vgg_a")
+    with torch.no_grad():
+        network.head.weight[0, 0] = 1e5  # type: ignore[union-attr,operator]
+    with pytest.raises(ModelError, match=r"head.weight has a weight too large for float16"):
+        export(network, tmp_path / "network.onnx", name="x", unsure_below=0.5, weights="float16")
+
+
 def test_weights_without_their_statistics_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "network.onnx"
     export(build("bkvgg8"), path, name="x", unsure_below=0.5)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnx
 
+from mien.labels import WEIGHT_TYPES
 from mien.models.onnx_file import METADATA_KEY
 from mien.storage import atomic, packaged, write_json
 
@@ -46,6 +47,7 @@ def ship(run: Path, name: str) -> Path:
         "file": path.name,
         "bytes": len(payload),
         "sha256": hashlib.sha256(payload).hexdigest(),
+        "weights": _weight_type(model),
         "temperature": own["temperature"],
         "unsure_below": own["unsure_below"],
         "licence": LICENCE,
@@ -56,6 +58,11 @@ def ship(run: Path, name: str) -> Path:
     }
     write_json(path.with_suffix(".json"), {"name": name, **card})
     return path
+
+
+def _weight_type(model: onnx.ModelProto) -> str:
+    half = any(each.data_type == onnx.TensorProto.FLOAT16 for each in model.graph.initializer)
+    return WEIGHT_TYPES[half]
 
 
 if __name__ == "__main__":

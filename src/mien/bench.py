@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from mien.errors import ModelError
 from mien.evaluation.protocols import find
 from mien.faces import FaceBatch
 from mien.inference.predictor import load
+from mien.labels import PRECISIONS
 from mien.ledger import machine
 from mien.models import Network, architecture
-from mien.models.multi_crop import MultiCrop, Precision
+from mien.models.multi_crop import MultiCrop
 from mien.models.onnx_file import export
 from mien.training import recipe
 from mien.training.loop import Loop
@@ -34,7 +36,7 @@ from mien.transforms import Augmentation
 _MATRIX = 2048
 _INFERENCE_BATCHES = (1, 64)
 _PROTOCOL = "eval2"
-_NUMBERS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
+_NUMBERS = dict(zip(PRECISIONS, (torch.float32, torch.bfloat16), strict=True))
 """What a precision, named as in a recipe, multiplies."""
 
 
@@ -50,12 +52,14 @@ class Subject:
     train: TrainSection
 
 
-def subject(name: str, *, batch_size: int | None = None, precision: Precision | None = None) -> Subject:
+def subject(name: str, *, batch_size: int | None = None, precision: str | None = None) -> Subject:
     """The recipe of that name, or else the network, in 32 bits on mirrored faces.
 
     batch_size, precision: in place of the recipe's.
-    Raises: ModelError when there is neither.
+    Raises: ModelError when there is neither, or the precision is unknown.
     """
+    if precision is not None and precision not in PRECISIONS:
+        raise ModelError(f"unknown precision {precision!r}: expected {' or '.join(PRECISIONS)}")
     changes = {"batch_size": batch_size, "precision": precision}
     changes = {key: value for key, value in changes.items() if value is not None}
     if name in recipe.names():

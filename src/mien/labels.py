@@ -1,4 +1,4 @@
-"""The emotion order of the whole project, and the names other conventions use for it.
+"""The emotion order of the whole project, and other names that several rooms share.
 
 Source: FER-2013 (Goodfellow et al. 2013) for the order, FER+ (Barsoum et al. 2016) for the votes.
 """
@@ -22,6 +22,12 @@ SIX: tuple[str, ...] = EMOTIONS[:6]
 
 SPLITS: tuple[str, ...] = ("training", "public", "private")
 """FER-2013's three splits; `FaceBatch.splits` holds indices into this tuple."""
+
+PRECISIONS: tuple[str, ...] = ("32-true", "bf16-mixed")
+"""In what numbers a network's layers compute, by the names of Lightning Fabric."""
+
+WEIGHT_TYPES: tuple[str, ...] = ("float32", "float16")
+"""In what numbers an exported file stores weights."""
 
 USAGES: dict[str, str] = {"Training": "training", "PublicTest": "public", "PrivateTest": "private"}
 """FER-2013's own names of its splits, as its CSV's usage column writes them."""

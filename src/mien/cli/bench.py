@@ -37,10 +37,7 @@ def bench(
     from mien.bench import measure, subject
     from mien.models import architectures
 
-    chosen = [
-        subject(name, batch_size=batch_size, precision=precision)  # type: ignore[arg-type]
-        for name in names or architectures()
-    ]
+    chosen = [subject(name, batch_size=batch_size, precision=precision) for name in names or architectures()]
     errors = Console(stderr=True)
     found = measure(chosen, seconds=seconds, note=lambda line: errors.print(line, style="dim"))
     if json_output:

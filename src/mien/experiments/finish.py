@@ -57,7 +57,7 @@ def finish(
     with torch.inference_mode():
         network.temperature.fill_(fit_temperature(_logits(network, faces.validation.images), truth))
     model = run / "model.onnx"
-    export(network, model, name=begun["recipe"], unsure_below=UNSURE_BELOW)
+    export(network, model, name=begun["recipe"], unsure_below=UNSURE_BELOW, weights=recipe.export.weights)
     readings = load(model).classify(faces.validation.images)
     evaluation = measure(
         Scores(readings.probabilities, readings.logits), faces.validation, **_about(faces, recipe, network)

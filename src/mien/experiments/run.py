@@ -27,7 +27,7 @@ from mien.training.tasks import task_kind
 from mien.training.tasks.registry import Materials
 from mien.transforms import Augmentation, key
 
-DESCRIPTION = {"summary", "budget", "paper", "search", "test"}
+DESCRIPTION = {"summary", "budget", "paper", "search", "test", "export"}
 """Sections of a recipe that change nothing in what is trained."""
 
 

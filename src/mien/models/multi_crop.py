@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,14 +13,9 @@ from torch import Tensor
 from mien.errors import ImageError, ModelError
 from mien.evaluation.protocols import Protocol
 from mien.faces import UInt8
+from mien.labels import PRECISIONS
 from mien.models.network import Network
 from mien.transforms.views import views
-
-Precision = Literal["32-true", "bf16-mixed"]
-"""In what numbers the layers compute, named as in a recipe; crops and means are 32 bits or more in both.
-
-On an accelerator, convolutions of 32 bits are rounded as torch is set to: TF32 unless it is told otherwise.
-"""
 
 _CACHED = 108
 """Crops that a processor takes through the layers together: more, and their maps leave its caches."""
@@ -44,6 +39,8 @@ class MultiCrop:
 
     Faces are normalised whole, then cut by `transforms.views`; every crop goes through the network's body.
     Probabilities are softmax(mean logits / the network's own temperature).
+    precision: of the layers, one of `PRECISIONS`; crops and means are 32 bits or more in all. An accelerator
+    rounds convolutions of 32 bits as torch is set to: TF32 unless it is told otherwise.
     device: None takes the accelerator where there is one. The network is moved there and set to evaluation.
     Raises: ModelError when the protocol has no crops for what the network sees, or the precision is unknown.
     """
@@ -56,9 +53,8 @@ class MultiCrop:
         precision: str = "32-true",
         device: torch.device | str | None = None,
     ) -> None:
-        if precision not in get_args(Precision):
-            known = " or ".join(get_args(Precision))
-            raise ModelError(f"unknown precision {precision!r}: expected {known}")
+        if precision not in PRECISIONS:
+            raise ModelError(f"unknown precision {precision!r}: expected {' or '.join(PRECISIONS)}")
         if protocol.crops is None:
             raise ModelError(f"{protocol.name} shows no crops: the exported file reads faces by itself")
         protocol.check(network.body_size, network.architecture or type(network).__name__)

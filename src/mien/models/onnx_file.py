@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import ModelError
+from mien.labels import WEIGHT_TYPES
 from mien.models.network import Network
 from mien.models.registry import architecture
 from mien.storage import atomic
@@ -33,12 +34,17 @@ class _Exported(nn.Module):
         return (torch.softmax(outputs.logits / self.network.temperature, dim=1), *outputs)
 
 
-def export(network: Network, path: Path, *, name: str, unsure_below: float) -> None:
+def export(network: Network, path: Path, *, name: str, unsure_below: float, weights: str = "float32") -> None:
     """Writes the network as one ONNX file by the contract in ARCHITECTURE.md; initialisers keep their names.
 
     unsure_below: a prediction whose largest calibrated probability is lower is unsure.
+    weights: 'float16' halves the file: weights are rounded when stored and computed with in 32 bits.
+    Raises: ModelError when `weights` is not one of `WEIGHT_TYPES`, or one is too large for 16 bits.
     """
     import onnx
+
+    if weights not in WEIGHT_TYPES:
+        raise ModelError(f"weights as {weights!r}: expected {' or '.join(WEIGHT_TYPES)}")
 
     size = network.input_size
     _flush_denormals(network)
@@ -63,6 +69,8 @@ def export(network: Network, path: Path, *, name: str, unsure_below: float) -> N
     model = program.model_proto
     _strip_prefix(model.graph, "network.")
     _strip_traces(model.graph)
+    if weights == "float16":
+        _halve(model.graph, {name for name, value in network.named_parameters() if value.ndim > 1})
     metadata = {
         "name": name,
         "architecture": network.architecture,
@@ -101,6 +109,27 @@ def _strip_traces(graph: Any) -> None:
     for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
         part.doc_string = ""
+
+
+def _halve(graph: Any, names: set[str]) -> None:
+    """Stores the named initialisers in 16 bits, each behind a cast that runtimes fold when they load it."""
+    import onnx
+
+    casts = []
+    for initialiser in graph.initializer:
+        if initialiser.name not in names:
+            continue
+        values = onnx.numpy_helper.to_array(initialiser)
+        if np.abs(values).max() > np.finfo(np.float16).max:
+            raise ModelError(f"{initialiser.name} has a weight too large for float16: export it as float32")
+        name, wide = initialiser.name, f"{initialiser.name}.float32"
+        initialiser.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), name))
+        for node in graph.node:
+            node.input[:] = [wide if each == name else each for each in node.input]
+        casts.append(onnx.helper.make_node("Cast", [name], [wide], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

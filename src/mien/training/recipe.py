@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mien.errors import RecipeError
-from mien.labels import EMOTIONS, SPLITS
+from mien.labels import EMOTIONS, PRECISIONS, SPLITS, WEIGHT_TYPES
 from mien.storage import packaged
 
 BUDGETS = ("smoke", "cpu", "full")
@@ -73,7 +73,7 @@ class TrainSection(Section):
     select: str = "validation_accuracy"
     select_mode: Literal["max", "min"] = "max"
     patience: int | None = Field(None, ge=1)
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal[PRECISIONS] = "32-true"  # type: ignore[valid-type]
     channels_last: bool = True
     checkpoint_s: float = Field(60.0, gt=0)
     keep_every: int | None = Field(None, ge=1)
@@ -93,6 +93,12 @@ class TestSection(Section):
 
     protocols: tuple[ProtocolName, ...] = ("single",)
     limit: dict[ProtocolName, Annotated[int, Field(ge=1)]] = {}
+
+
+class ExportSection(Section):
+    """How the selected network is written. weights: 'float16' halves the file; all figures are its own."""
+
+    weights: Literal[WEIGHT_TYPES] = "float32"  # type: ignore[valid-type]
 
 
 class PaperRow(Section):
@@ -158,6 +164,7 @@ class Recipe(Section):
     augment: dict[str, Any] = {}
     train: TrainSection = TrainSection()
     test: TestSection = TestSection()
+    export: ExportSection = ExportSection()
     paper: PaperSection | None = None
     budget: dict[Literal[BUDGETS], dict[str, Any]] = {}  # type: ignore[valid-type]
     search: dict[str, SearchRange] = {}
