@@ -184,6 +184,18 @@ def test_bfloat16_changes_the_arithmetic_and_not_the_weights(tmp_path: Path) -> 
     torch.testing.assert_close(rough["network.0.weight"], exact["network.0.weight"], rtol=0.05, atol=0.05)
 
 
+@pytest.mark.parametrize(("batch", "accumulate", "examples"), [(19, 1, 1), (8, 4, 4), (8, 8, 8)])
+def test_too_few_examples_to_normalise(batch: int, accumulate: int, examples: int, tmp_path: Path) -> None:
+    task, chosen = Line(), settings(batch_size=batch, accumulate=accumulate)
+    Loop(task, chosen, tmp_path, "x")
+    task.network.insert(1, nn.BatchNorm1d(4))  # type: ignore[operator]
+    with pytest.raises(RecipeError, match=f"batch_size {batch}: a batch of {examples} of the 20 examples"):
+        Loop(task, chosen, tmp_path, "x")
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        task.network(task.x[:1])
+    Loop(task, settings(batch_size=8, accumulate=2), tmp_path, "x")
+
+
 def test_select_must_name_a_figure(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="validation_loss"):
         Loop(Line(), settings(select="validation_accuracy"), tmp_path, "x")

@@ -94,7 +94,7 @@ class Loop:
     processes the first alone reads and writes it.
     fingerprint: identifies the recipe, so that a run is only resumed by its own.
     Raises: RecipeError when a setting names no optimiser, schedule or figure, or a precision that the device
-    does not have.
+    does not have, or leaves batches too small to normalise.
     """
 
     def __init__(
@@ -112,6 +112,7 @@ class Loop:
         self.steps = math.ceil(task.size / settings.batch_size)
         self.factor = schedule(settings.schedule.name, settings.schedule.options, settings.warmup)
         self._check_schedule(selectable)
+        self._check_parts()
         with _denormals_flushed():
             self._set_up()
 
@@ -122,6 +123,20 @@ class Loop:
             raise RecipeError(
                 f"train.schedule.figure {error}: expected one of {', '.join(figures)}"
             ) from error
+
+    def _check_parts(self) -> None:
+        """A normalised dense layer has no deviation over a single example, unless others share theirs."""
+        shared = self.settings.sync_batch_norm and processes.count() > 1
+        if shared or not any(isinstance(module, nn.BatchNorm1d) for module in self.task.network.modules()):
+            return
+        batch, size = min(self.settings.batch_size, self.task.size), self.task.size
+        parts = processes.count() * self.settings.accumulate
+        for examples in (batch, size - (self.steps - 1) * batch):
+            if (examples // parts or examples) == 1:
+                raise RecipeError(
+                    f"train.batch_size {batch}: a batch of {examples} of the {size} examples leaves a part "
+                    "with 1, and batch normalisation needs 2; choose another batch_size or accumulate"
+                )
 
     def _set_up(self) -> None:
         task, settings = self.task, self.settings
@@ -261,10 +276,11 @@ class Loop:
             torch.manual_seed(key(self.settings.seed, "step", epoch, *numbers))
             with self.fabric.no_backward_sync(self.network, enabled=part is not parts[-1]):
                 loss, sums = self.task.loss(self.network, part.rows, epoch)
+                # Read before the backward pass, on which an accelerator works while the next is prepared.
+                found = {"seen": float(len(part.rows)), "loss": float(loss.detach()) * len(part.rows)}
+                found |= {name: float(total) for name, total in sums.items()}
                 # Gradients are averaged over processes: each weighs as much as the examples it has.
                 self.fabric.backward(loss * (len(part.rows) * count / (len(rows) * times)))
-            found = {"seen": float(len(part.rows)), "loss": float(loss.detach()) * len(part.rows)}
-            found |= {name: float(total) for name, total in sums.items()}
             totals = {name: totals.get(name, 0.0) + total for name, total in found.items()}
         totals = processes.summed(totals, self.fabric.device)
         return {name: total / times for name, total in totals.items()}
