@@ -62,7 +62,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
                 "options": architecture.options().model_dump(mode="json"),
                 "parameters": architecture.parameters(),
             }
-    return dict(sorted(entries.items()))
+    return entries
 
 
 def _print_all(entries: list[dict[str, Any]]) -> None:

@@ -96,15 +96,6 @@ def _convolutions(blocks: tuple[tuple[int, ...], ...]) -> Iterator[nn.Module]:
             inputs = outputs
 
 
-for _name, _blocks in BLOCKS.items():
-    register(
-        _name,
-        options=BkOptions,
-        summary=f"{sum(map(len, _blocks))} 3x3 convolutions in four blocks, three dense; sees 42x42.",
-        source="System A, III.B, Table II; parameters as in Table III.",
-    )(partial(BkVgg, _blocks))
-
-
 @register(
     "bkstart",
     options=BkOptions,
@@ -144,3 +135,12 @@ class BkStart(_Bk):
 def _same(side: int) -> dict[str, Any]:
     """TensorFlow's SAME, 3x3 by 2: an odd side gets a row at both ends, an even one at the far end."""
     return {"padding": 1} if side % 2 else {"ceil_mode": True}
+
+
+for _name, _blocks in BLOCKS.items():
+    register(
+        _name,
+        options=BkOptions,
+        summary=f"{sum(map(len, _blocks))} convolutions of 3x3 in four blocks, three dense; sees 42x42.",
+        source="System A, III.B, Table II; parameters as in Table III.",
+    )(partial(BkVgg, _blocks))

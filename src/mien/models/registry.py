@@ -83,11 +83,11 @@ def register(name: str, *, options: type[Options], summary: str, source: str) ->
 
 @cache
 def architectures() -> dict[str, Architecture]:
-    """Every registered architecture by name; each module of this package is imported once."""
+    """Every registered architecture by name, by family; each module of this package is imported once."""
     package = importlib.import_module("mien.models")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"mien.models.{module.name}")
-    return dict(sorted(_ARCHITECTURES.items()))
+    return dict(_ARCHITECTURES)
 
 
 def architecture(name: str) -> Architecture:

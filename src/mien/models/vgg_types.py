@@ -124,7 +124,7 @@ for _name, _shape in TYPES.items():
     register(
         _name,
         options=VggOptions,
-        summary=f"{_layers} layers: 3x3 convolutions in {len(_shape.blocks)} blocks, "
+        summary=f"{_layers} layers: convolutions of 3x3 in {len(_shape.blocks)} blocks, "
         f"dense {', '.join(map(str, _shape.dense))} and one a class.",
         source="System B, 5.1, Tables 5.1 and 5.2; parameters as in Table 5.3.",
     )(partial(VggType, _shape))
