@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from mien import data, ledger
 from mien.cli.app import app
 from mien.errors import CheckpointError, DataError, RecipeError
+from mien.evaluation import protocols
 from mien.experiments import confusion, figures_a, moving_means, parameters
 from mien.experiments.competition import OTHERS
 from mien.experiments.published import FIGURES, draw_figure
@@ -71,11 +72,11 @@ def printed(folder: Path, table: str, *entries: dict[str, Any]) -> list[str]:
 
 
 def test_a_row_is_measured_as_the_paper_measured_it(tmp_path: Path) -> None:
-    protocols = {"eval1": {"public": evaluation(1000, 640)}, "eval2": {"public": evaluation(500, 330)}}
+    crops = {"eval1": {"public": evaluation(1000, 640)}, "eval2": {"public": evaluation(500, 330)}}
     lines = printed(
         tmp_path,
         "A/V",
-        entry("a/bkstart-cross-entropy", protocols=protocols),
+        entry("a/bkstart-cross-entropy", protocols=crops),
         entry("a/bkvgg8-cross-entropy"),
     )
     eval1, eval2 = (line for line in lines if "BKStart" in line and "public" in line and "0.6" in line)
@@ -98,6 +99,10 @@ def test_a_row_is_measured_as_the_paper_measured_it(tmp_path: Path) -> None:
     assert (splits["eval2"]["public"]["n"], splits["eval2"]["public"]["of"]) == (500, 1000)
     assert splits["eval2"]["public"]["gap"] == pytest.approx(0.66 - 0.692)
     assert splits["eval2"]["private"] == {"paper": 0.704, "gap": None}
+
+
+def test_recipes_name_the_protocols_that_there_are() -> None:
+    assert get_args(known.ProtocolName) == tuple(protocols.PROTOCOLS)
 
 
 def test_only_what_was_never_run_is_named_so(tmp_path: Path) -> None:
