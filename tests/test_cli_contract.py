@@ -105,7 +105,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "option": (("recipes", "--jsom"), "--jsom"),
     "value": (("bench", "--batch-size", "many"), "--batch-size"),
     "missing": (("train", "c/final"), "--data"),
-    "model": (("models", "conv_nett"), "'conv_nett': expected one of conv_baseline, conv_net"),
+    "model": (("models", "conv_nett"), "unknown network 'conv_nett': did you mean 'conv_net'?"),
     "recipe": (("recipes", "c/fina"), "did you mean 'c/final'?"),
     "bench": (("bench", "conv_nett"), "did you mean 'conv_net'?"),
     "table": (("reproduce", "C/result"), "did you mean 'C/results'?"),

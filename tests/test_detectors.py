@@ -219,7 +219,7 @@ def test_unknown_and_unfetched_detectors_say_what_to_do(tmp_path, monkeypatch: p
     assert make_detector().name == "haar"
     with pytest.raises(ModelError, match="mien fetch blazeface"):
         make_detector("blazeface")
-    with pytest.raises(ModelError, match="'harr': expected one of blazeface, haar"):
+    with pytest.raises(ModelError, match="unknown detector 'harr': did you mean 'haar'"):
         make_detector("harr")
     file = fetching.file_of("blazeface")
     file.parent.mkdir()

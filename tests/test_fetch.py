@@ -112,7 +112,7 @@ def test_a_python_without_pip_gives_one_line(
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(ModelError, match="'blazface': expected one of blazeface"):
+    with pytest.raises(ModelError, match="'blazface': did you mean 'blazeface'"):
         fetching.fetch("blazface")
 
 

@@ -1,4 +1,4 @@
-"""The precision that a recipe asks for reaches the layers, and the statistics and the loss stay in 32 bits."""
+"""The precision that a recipe asks for reaches the layers; weights and loss stay in 32 bits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from synthetic import face_batch
 
 from mien.models import architecture
 from mien.training.loop import Loop
@@ -14,6 +13,7 @@ from mien.training.recipe import TrainSection
 from mien.training.tasks import task_kind
 from mien.training.tasks.registry import Materials
 from mien.transforms import Augmentation
+from synthetic import face_batch
 
 
 @pytest.mark.parametrize(

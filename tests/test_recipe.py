@@ -145,7 +145,7 @@ def test_unknown_names() -> None:
     with pytest.raises(RecipeError, match="smoke, cpu, full"):
         recipe.load("c/final", budget="huge")
     network = architecture("conv_net").build()
-    with pytest.raises(RecipeError, match="sgd, adagrad"):
+    with pytest.raises(RecipeError, match="did you mean 'adam'"):
         optimiser(network, "adm", {}, lr=1, l2=0, l2_on="weights")
     with pytest.raises(RecipeError, match="momentum"):
         optimiser(network, "sgd", {"momentun": 0.9}, lr=1, l2=0, l2_on="weights")

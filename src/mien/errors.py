@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+
+def hint(given: str, known: Iterable[str]) -> str:
+    """The end of a message on an unknown name: the nearest known one, or all where none is near."""
+    # Not at the top: `mien --help` and good input never need it.
+    from difflib import get_close_matches
+
+    folded = {name.lower(): name for name in known}
+    near = get_close_matches(given.lower(), folded, n=1)
+    return f"did you mean {folded[near[0]]!r}?" if near else f"expected one of {', '.join(folded.values())}"
+
 
 class MienError(Exception):
     """Root of the tree. `exit_code` is what the command line answers with: 2 bad input, 1 failure."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien import storage
-from mien.errors import FetchError, ModelError
+from mien.errors import FetchError, ModelError, hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def fetchable(name: str) -> Fetchable:
     Raises: ModelError when there is none.
     """
     if name not in FETCHABLES:
-        raise ModelError(f"nothing to fetch is called {name!r}: expected one of {', '.join(FETCHABLES)}")
+        raise ModelError(f"nothing to fetch is called {name!r}: {hint(name, FETCHABLES)}")
     return FETCHABLES[name]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mien.cli.tables import table_console
+from mien.errors import ModelError, hint
 
 _EMPTY: dict[str, Any] = {"name": None, "parameters": None, "architecture": None, "shipped": None}
 
@@ -24,9 +25,7 @@ def models(
     known = catalogue()
     if name is not None:
         if name not in known:
-            from mien.errors import ModelError
-
-            raise ModelError(f"unknown network {name!r}: expected one of {', '.join(known)}")
+            raise ModelError(f"unknown network {name!r}: {hint(name, known)}")
         known = {name: known[name]}
     if json_output:
         values = list(known.values())

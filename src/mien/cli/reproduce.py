@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli.extras import require
-from mien.errors import DataError, RecipeError
+from mien.errors import DataError, RecipeError, hint
 
 if TYPE_CHECKING:
     from mien.experiments.sources import Sources
@@ -89,9 +88,7 @@ def _find(target: str, titles: dict[str, str]) -> str:
     folded = {name.lower(): name for name in titles}
     if target.lower() in folded:
         return folded[target.lower()]
-    near = get_close_matches(target.lower(), folded, n=1)
-    hint = f"did you mean {folded[near[0]]!r}?" if near else f"expected one of {', '.join(titles)}"
-    raise RecipeError(f"unknown table or figure {target!r}: {hint}")
+    raise RecipeError(f"unknown table or figure {target!r}: {hint(target, titles)}")
 
 
 def _list(titles: dict[str, str], json_output: bool) -> None:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Any
 
-from mien.errors import RecipeError
+from mien.errors import RecipeError, hint
 from mien.experiments.competition import OTHERS
 from mien.ledger import Entry, file_name
 from mien.training.recipe import BUDGETS, PaperRow, Recipe
@@ -158,9 +157,7 @@ def recipes_of(table: str, recipes: Iterable[Recipe]) -> list[Recipe]:
     known = list(recipes)
     names = table_names(known)
     if table.lower() not in map(str.lower, names):
-        near = get_close_matches(table, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(names)}"
-        raise RecipeError(f"unknown table {table!r}: {hint}")
+        raise RecipeError(f"unknown table {table!r}: {hint(table, names)}")
     found = {recipe.name: recipe for recipe, _ in placed(table, known)}
     if not found:
         raise RecipeError(f"{table} holds others' results: no recipe makes them")

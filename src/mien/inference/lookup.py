@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mien import storage
-from mien.errors import ModelError
+from mien.errors import ModelError, hint
 
 DEFAULT_MODEL = "conv_net"
 """The network that reads faces where none is named."""
@@ -25,7 +25,7 @@ def card_of(name: str) -> dict[str, Any]:
     Raises: ModelError when there is no such network or its card does not parse.
     """
     if name not in shipped():
-        raise ModelError(f"unknown network {name!r}: expected one of {', '.join(shipped()) or 'none'}")
+        raise ModelError(f"unknown network {name!r}: {hint(name, shipped())}")
     path = storage.packaged("weights") / f"{name}.json"
     try:
         card = json.loads(path.read_text(encoding="utf-8"))

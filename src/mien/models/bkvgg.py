@@ -112,13 +112,14 @@ class BkStart(_Bk):
         super().__init__(options, labels)
         half, quarter = -(-self.body_size // 2), -(-self.body_size // 4)
         self.features = nn.Sequential(
-            nn.Conv2d(1, 32, kernel_size=5, padding="same"),
+            nn.Conv2d(1, 32, kernel_size=5, padding=2),
             nn.ReLU(),
             nn.MaxPool2d(3, 2, **_same(self.body_size)),
-            nn.Conv2d(32, 32, kernel_size=4, padding="same"),
+            nn.ZeroPad2d((1, 2, 1, 2)),
+            nn.Conv2d(32, 32, kernel_size=4),
             nn.ReLU(),
             nn.AvgPool2d(3, 2, count_include_pad=False, **_same(half)),
-            nn.Conv2d(32, 64, kernel_size=5, padding="same"),
+            nn.Conv2d(32, 64, kernel_size=5, padding=2),
             nn.ReLU(),
         )
         self.dense = nn.Sequential(

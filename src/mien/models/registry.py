@@ -6,14 +6,13 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mien.errors import ModelError
+from mien.errors import ModelError, hint
 from mien.labels import EMOTIONS
 from mien.models.network import Network
 
@@ -97,7 +96,5 @@ def architecture(name: str) -> Architecture:
     """
     known = architectures()
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-        raise ModelError(f"unknown network {name!r}: {hint}")
+        raise ModelError(f"unknown network {name!r}: {hint(name, known)}")
     return known[name]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mien.errors import RecipeError
+from mien.errors import RecipeError, hint
 
 OPTIMISERS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
@@ -37,7 +37,7 @@ def optimiser(
     Raises: RecipeError when the name, an option or `l2_on` is unknown.
     """
     if name not in OPTIMISERS:
-        raise RecipeError(f"train.optimiser.name {name!r}: expected one of {', '.join(OPTIMISERS)}")
+        raise RecipeError(f"train.optimiser.name {name!r}: {hint(name, OPTIMISERS)}")
     if l2_on not in L2_ON:
         raise RecipeError(f"train.l2_on {l2_on!r}: expected one of {', '.join(L2_ON)}")
     known = set(inspect.signature(OPTIMISERS[name]).parameters) - {"params", "lr", "weight_decay"}
@@ -151,7 +151,7 @@ def schedule(name: str, options: dict[str, Any], warmup: float = 0.0) -> Callabl
     Raises: RecipeError when the name or an option is unknown, or a required one is missing or out of range.
     """
     if name not in SCHEDULES:
-        raise RecipeError(f"train.schedule.name {name!r}: expected one of {', '.join(SCHEDULES)}")
+        raise RecipeError(f"train.schedule.name {name!r}: {hint(name, SCHEDULES)}")
     function = SCHEDULES[name]
     try:
         function(Progress(0, 0, 1, 1), **options)

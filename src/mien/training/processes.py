@@ -5,13 +5,13 @@ Without `torchrun` everything here is that of a single process.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from inspect import signature
-from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -114,13 +114,15 @@ def _is_of_the_line(error: BaseException) -> bool:
     return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
-def fabric(precision: Literal["32-true", "bf16-mixed"]) -> Fabric:
+def fabric(precision: str) -> Fabric:
     """Fabric for the device that this process trains on, joined with the others.
 
     Raises: RecipeError when the device has no arithmetic of that precision.
     """
+    # It announces the precision, which the recipe says already, among the lines of a progress bar.
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     if count() == 1:
-        made = Fabric(accelerator="auto", devices=1, precision=precision)
+        made = Fabric(accelerator="auto", devices=1, precision=precision)  # type: ignore[arg-type]
     else:
         made = Fabric(
             accelerator="cuda" if torch.cuda.is_available() else "cpu",
@@ -129,7 +131,7 @@ def fabric(precision: Literal["32-true", "bf16-mixed"]) -> Fabric:
             # Running statistics serve nobody before the first process validates with its own: to send them
             # before every step would only cost time, and hang where one process validates alone.
             strategy=DDPStrategy(**{_SEND_BUFFERS: False}, timeout=TIMEOUT),  # type: ignore[arg-type]
-            precision=precision,
+            precision=precision,  # type: ignore[arg-type]
         )
         made.launch()
     if precision == "bf16-mixed" and not _has_bfloat16(made.device):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mien.errors import RecipeError
+from mien.errors import RecipeError, hint
 from mien.labels import EMOTIONS, PRECISIONS, SPLITS, WEIGHT_TYPES
 from mien.storage import packaged
 
@@ -248,9 +247,7 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") ->
         given = f" (got {first['input']!r})" if first["type"] != "missing" else ""
         return f"{key}: {first['msg']}{given}"
     known = list(_fields_at(model, parts[:-1]))
-    near = get_close_matches(parts[-1], known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}"
-    return f"unknown key {key!r}: {hint}"
+    return f"unknown key {key!r}: {hint(parts[-1], known)}"
 
 
 def _fields_at(model: type[BaseModel], parts: list[str]) -> Iterable[str]:
@@ -271,9 +268,7 @@ def _locate(name: str, folder: Path) -> Path:
     path = folder / f"{name}.toml"
     if not path.is_file():
         known = names(folder)
-        near = get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else "see mien recipes"
-        raise RecipeError(f"unknown recipe {name!r}: {hint}")
+        raise RecipeError(f"unknown recipe {name!r}: {hint(name, known)}")
     return path
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mien import fetching
-from mien.errors import ModelError
+from mien.errors import ModelError, hint
 from mien.inference.detectors.base import Detection, Detector, Framing
 
 __all__ = ["DETECTORS", "Detection", "Detector", "Entry", "Framing", "available", "make_detector"]
@@ -62,7 +62,7 @@ def make_detector(name: str | None = None) -> Detector:
     if name is None:
         name = available()[0]
     if name not in DETECTORS:
-        raise ModelError(f"unknown detector {name!r}: expected one of {', '.join(DETECTORS)}")
+        raise ModelError(f"unknown detector {name!r}: {hint(name, DETECTORS)}")
     entry = DETECTORS[name]
     if not entry.available:
         raise ModelError(

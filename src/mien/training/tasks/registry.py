@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mien.errors import RecipeError
+from mien.errors import RecipeError, hint
 from mien.faces import FaceBatch
 from mien.models import Network
 from mien.training.loop import Task
@@ -94,5 +94,5 @@ def task_kind(name: str) -> TaskKind:
     """
     kinds = task_kinds()
     if name not in kinds:
-        raise RecipeError(f"task.name {name!r}: expected one of {', '.join(kinds)}")
+        raise RecipeError(f"task.name {name!r}: {hint(name, kinds)}")
     return kinds[name]
