@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from mien.errors import DataError
 from mien.evaluation import Figures
 from mien.evaluation.metrics import Reliability
-from mien.report.style import EMOTION_COLOURS, FAINT, INK, SERIES, blank, percent_axis, styled
+from mien.report.style import (
+    EMOTION_COLOURS,
+    FAINT,
+    INK,
+    SERIES,
+    WIDTH,
+    blank,
+    percent_axis,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -322,7 +331,8 @@ def face_sheets(sheets: Mapping[str, NDArray[Any]]) -> Figure:
     """
     if not sheets or not all(len(faces) for faces in sheets.values()):
         raise DataError("no faces to show: expected at least one")
-    figure = blank(height=3.2)
+    # Square sheets, and a line above them for the titles.
+    figure = blank(height=WIDTH / len(sheets) + 0.35)
     for axes, (title, faces) in zip(
         np.atleast_1d(figure.subplots(1, len(sheets))), sheets.items(), strict=True
     ):
