@@ -161,10 +161,11 @@ def test_draws_cover_what_the_paper_names() -> None:
     assert set(largest.flatten().int().tolist()) == set(range(13))
 
 
-def test_no_geometry_leaves_the_middle_untouched() -> None:
+@pytest.mark.parametrize("plain", [{}, {"resize": (48, 48)}])
+def test_no_geometry_leaves_the_middle_untouched(plain: dict[str, object]) -> None:
     faces = torch.rand(3, 1, 48, 48)
     rows = torch.arange(3)
-    found = Augmentation(mirror=1.0)(faces, size=42, seed=0, epoch=0, rows=rows)
+    found = Augmentation(mirror=1.0, **plain)(faces, size=42, seed=0, epoch=0, rows=rows)  # type: ignore[arg-type]
     assert torch.equal(found, mirror(faces, torch.ones(3, dtype=torch.bool))[:, :, 3:45, 3:45])
 
 

@@ -46,9 +46,10 @@ class Augmentation(BaseModel):
             raise ValueError("resize: expected the smallest side, then the largest")
         return self
 
-    @property
-    def _moves(self) -> bool:
-        return bool(self.rotate or self.zoom or self.resize or self.crop == "random")
+    def _moves(self, side: int) -> bool:
+        """Whether anything but the middle of a face of `side` pixels, as it is, may be shown."""
+        resized = self.resize not in (None, (side, side))
+        return bool(self.rotate or self.zoom or resized or self.crop == "random")
 
     def check(self, size: int, side: int) -> None:
         """Refuses pictures smaller than the crop that a network takes of them.
@@ -70,7 +71,7 @@ class Augmentation(BaseModel):
         """
         if self.mirror:
             faces = mirror(faces, uniform(seed, "mirror", epoch, rows)[:, 0] < self.mirror)
-        if not self._moves:
+        if not self._moves(faces.shape[-1]):
             return centre(faces, size)
         return warp(faces, size=size, fill=self.fill, **self._draws(faces, size, seed, epoch, rows))
 
