@@ -119,6 +119,13 @@ def test_wrong_recipes(text: str, expected: str, tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_inherits_from_the_file_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "base.toml").write_text('inherits = "c/final"\nsummary = "Mine."\n')
+    (tmp_path / "child.toml").write_text('inherits = "base.toml"\n[train]\nepochs = 3\n')
+    found = recipe.load(str(tmp_path / "child.toml"))
+    assert (found.summary, found.train.epochs, found.model.name) == ("Mine.", 3, "conv_net")
+
+
 def test_circles_are_named(tmp_path: Path) -> None:
     (tmp_path / "one.toml").write_text("inherits = 'two'\n")
     (tmp_path / "two.toml").write_text("inherits = 'one'\n")

@@ -283,7 +283,9 @@ def _inherited(path: Path, folder: Path, seen: tuple[Path, ...]) -> dict[str, An
     parent = tree.pop("inherits", None)
     if parent is None:
         return tree
-    base = _inherited(_locate(str(parent), folder), folder, (*seen, path))
+    # A file is sought beside the one that names it, wherever the command is typed.
+    named = str(path.parent / parent) if str(parent).endswith(".toml") else str(parent)
+    base = _inherited(_locate(named, folder), folder, (*seen, path))
     paper = base.pop("paper", {})
     result = _merged(base, tree)
     # Rows and claims are a recipe's own. What was chosen goes where the settings go that it speaks of.
