@@ -112,7 +112,8 @@ class Speed:
 
 def matrix_rate(seconds: float = 1.0, precision: str = "32-true") -> float:
     """Operations a second of a 2048 × 2048 matrix product in a precision's numbers: the median."""
-    left, right = (torch.rand(_MATRIX, _MATRIX).to(_NUMBERS[precision]) for _ in range(2))
+    numbers, device = _NUMBERS[precision], "cuda" if torch.cuda.is_available() else "cpu"
+    left, right = (torch.rand(_MATRIX, _MATRIX, device=device).to(numbers) for _ in range(2))
     return 2 * _MATRIX**3 / _median_time(lambda: left @ right, seconds)
 
 
@@ -185,7 +186,7 @@ def _step_times(network: Network, asked: Subject, folder: Path, seconds: float) 
     # Too small a rate to move a weight far: random faces teach nothing and shall not diverge.
     loop = Loop(task, asked.train.model_copy(update={"lr": 1e-9}), folder, "bench")
     loop.network.train()
-    rows = torch.arange(batch_size)
+    rows = torch.arange(batch_size, device=loop.fabric.device)
     whole, before = _median_times([lambda: loop.step(rows, 0), lambda: task.prepare(rows, 0)], seconds)  # type: ignore[attr-defined]
     return whole, before
 
@@ -228,11 +229,19 @@ def _median_times(works: list[Callable[[], object]], seconds: float) -> Any:
     """Median seconds of each work, run in turn after a warm-up, so that a drifting machine is fair to all."""
     for work in works * 2:
         work()
+    _wait()
     times: list[list[float]] = [[] for _ in works]
     until = time.perf_counter() + seconds
     while time.perf_counter() < until or len(times[0]) < 3:
         for work, spent in zip(works, times, strict=True):
             start = time.perf_counter()
             work()
+            _wait()
             spent.append(time.perf_counter() - start)
     return tuple(statistics.median(spent) for spent in times)
+
+
+def _wait() -> None:
+    """Until an accelerator, which is only handed its work, has done it."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
