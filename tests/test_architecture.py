@@ -19,6 +19,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"models", "losses", "inference", "ledger"}),
     frozenset({"training", "explain", "report"}),
     frozenset({"experiments", "bench"}),
+    frozenset({"papers"}),
     frozenset({"cli", "__main__"}),
 )
 """Rooms from the foundation up; a room imports from its own layer or those before it."""

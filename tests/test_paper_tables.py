@@ -17,14 +17,15 @@ from mien import data, ledger
 from mien.cli.app import app
 from mien.errors import CheckpointError, DataError, RecipeError
 from mien.evaluation import protocols
-from mien.experiments import confusion, figures_a, moving_means, parameters
-from mien.experiments.competition import OTHERS
-from mien.experiments.published import FIGURES, draw_figure
-from mien.experiments.sources import Sources
+from mien.experiments.entry import moving_means as moving_means_of
 from mien.experiments.table_runs import run_recipes
-from mien.experiments.tables import recipes_of, rows
 from mien.labels import EMOTIONS
 from mien.models import architecture
+from mien.papers import confusion, figures_a, moving_means, parameters
+from mien.papers.competition import OTHERS
+from mien.papers.published import FIGURES, draw_figure
+from mien.papers.sources import Sources
+from mien.papers.tables import recipes_of, rows
 from mien.report import figures as draw
 from mien.training import recipe as known
 from mien.transforms import Augmentation
@@ -193,10 +194,10 @@ def test_a_finished_run_keeps_its_moving_means() -> None:
     layers = [module for module in network.modules() if hasattr(module, "running_mean")]
     for number, layer in enumerate(layers):
         layer.running_mean.copy_(torch.arange(len(layer.running_mean)) * 0.25 - number)
-    kept = list(moving_means.moving_means(network).values())
+    kept = list(moving_means_of(network).values())
     assert len(layers[3].running_mean) == 128, "the fourth of type A, as in Table 5.4"
     assert kept == [[channel * 0.25 - number for channel in range(15)] for number in range(len(layers))]
-    assert moving_means.moving_means(architecture("bkvgg8").build()) == {}
+    assert moving_means_of(architecture("bkvgg8").build()) == {}
 
 
 def test_moving_means_beside_the_papers(tmp_path: Path) -> None:

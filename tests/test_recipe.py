@@ -9,8 +9,8 @@ import pytest
 
 from mien.errors import MienError, RecipeError
 from mien.experiments.run import check
-from mien.experiments.tables import recipes_of, table_names
 from mien.models import architecture
+from mien.papers.tables import recipes_of, table_names
 from mien.training import recipe
 from mien.training.optimisers import optimiser, schedule
 from mien.training.tasks import task_kind

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mien.experiments.tables import placed
+from mien.papers.tables import placed
 from mien.training import recipe
 from mien.training.optimisers import L2_ON, Progress, schedule
 from mien.training.recipe import Recipe

@@ -20,15 +20,15 @@ from mien.errors import CheckpointError, DataError, RecipeError
 from mien.evaluation import Scores, measure
 from mien.evaluation.humans import rater_ceiling, seats
 from mien.experiments import table_runs
-from mien.experiments.competition import OTHERS
-from mien.experiments.people import PEOPLE_ON_FER2013, PSYCHOLOGICAL_STUDY, people_table
-from mien.experiments.published import FIGURES, draw_figure
-from mien.experiments.sheets import SHEETS
-from mien.experiments.sources import Sources, largest
 from mien.experiments.table_runs import run_recipes, teachers_first
-from mien.experiments.tables import newest, placed, recipes_of, rows, table_names
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
+from mien.papers.competition import OTHERS
+from mien.papers.people import PEOPLE_ON_FER2013, PSYCHOLOGICAL_STUDY, people_table
+from mien.papers.published import FIGURES, draw_figure
+from mien.papers.sheets import SHEETS
+from mien.papers.sources import Sources, largest
+from mien.papers.tables import newest, placed, recipes_of, rows, table_names
 from mien.training import recipe as known
 from synthetic import face_batch
 

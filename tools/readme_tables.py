@@ -10,9 +10,9 @@ from pathlib import Path
 
 from mien import ledger
 from mien.evaluation.metrics import wilson
-from mien.experiments.people import people_table
-from mien.experiments.tables import Measured, Row, in_figures, rows
 from mien.inference.lookup import card_of
+from mien.papers.people import people_table
+from mien.papers.tables import Measured, Row, in_figures, rows
 from mien.storage import packaged, write_text
 from mien.training import recipe
 

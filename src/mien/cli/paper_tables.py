@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from mien.experiments.sheet import Sheet
-    from mien.experiments.tables import Measured, Row
+    from mien.papers.sheet import Sheet
+    from mien.papers.tables import Measured, Row
 
 
 def print_sheet(name: str, sheet: Sheet, *, runs: str, json_output: bool) -> None:
@@ -104,7 +104,7 @@ def _of_ours(text: Callable[[Measured], str]) -> Callable[[Row, str], str]:
 
 
 def _paper(row: Row, split: str) -> str:
-    from mien.experiments.tables import in_figures
+    from mien.papers.tables import in_figures
 
     return in_figures(row.paper[split]) if split in row.paper else "–"
 

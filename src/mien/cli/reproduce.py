@@ -12,8 +12,8 @@ from mien.cli.extras import require
 from mien.errors import DataError, RecipeError, hint
 
 if TYPE_CHECKING:
-    from mien.experiments.sources import Sources
     from mien.ledger import Entry
+    from mien.papers.sources import Sources
 
 
 def reproduce(
@@ -36,10 +36,10 @@ def reproduce(
     Example: mien reproduce A/VII --run --budget smoke --data fer2013.csv
     """
     require("analysis")
-    from mien.experiments.published import FIGURES
-    from mien.experiments.sheets import SHEETS
-    from mien.experiments.sources import Sources
     from mien.ledger import entries
+    from mien.papers.published import FIGURES
+    from mien.papers.sheets import SHEETS
+    from mien.papers.sources import Sources
     from mien.training import recipe as known
 
     recipes = [known.load(name) for name in known.names()]
@@ -63,7 +63,7 @@ def reproduce(
         print_sheet(name, kind.make(stored), runs=kind.runs, json_output=json_output)
     else:
         from mien.cli.paper_tables import print_rows
-        from mien.experiments.tables import newest, rows
+        from mien.papers.tables import newest, rows
 
         fresh = _run(name, stored, budget, runs, ledger) if run else []
         print_rows(
@@ -73,9 +73,9 @@ def reproduce(
 
 def _titles(sources: Sources) -> dict[str, str]:
     """Everything that can be reproduced, by name, with its title; empty where the name says it."""
-    from mien.experiments.published import FIGURES
-    from mien.experiments.sheets import SHEETS
-    from mien.experiments.tables import TITLES, table_names
+    from mien.papers.published import FIGURES
+    from mien.papers.sheets import SHEETS
+    from mien.papers.tables import TITLES, table_names
 
     tables = {name: TITLES.get(name, "") for name in table_names(sources.recipes)}
     sheets = {name: kind.title for name, kind in SHEETS.items()}
@@ -104,7 +104,7 @@ def _run(name: str, stored: Sources, budget: str, runs: Path, ledger: Path | Non
         raise DataError("--run needs --data: the dataset to train on")
     require("train")
     from mien.experiments.table_runs import run_recipes
-    from mien.experiments.tables import recipes_of
+    from mien.papers.tables import recipes_of
 
     return run_recipes(
         [recipe.name for recipe in recipes_of(name, stored.recipes)],
@@ -117,7 +117,7 @@ def _run(name: str, stored: Sources, budget: str, runs: Path, ledger: Path | Non
 
 
 def _figure(name: str, title: str, stored: Sources, out: Path | None, json_output: bool) -> None:
-    from mien.experiments.published import draw_figure
+    from mien.papers.published import draw_figure
 
     drawn = draw_figure(name, stored, out or Path(f"{name.replace('/', '-')}.png"))
     if json_output:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien import ledger
 from mien.errors import CheckpointError, DataError
 from mien.evaluation import protocols
 from mien.storage import write_json
 
+if TYPE_CHECKING:
+    from torch import nn
+
 _CARD_FIGURES = ("n", "accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "ece", "calibration")
 _IDENTITY = ("recipe", "seed", "commit", "date", "budget")
 """What tells one run from every other."""
+
+KEPT_MEANS = 15
+"""Channels of each batch normalisation whose moving mean is kept: as many as system B's Table 5.4 has."""
+
+_MEAN = ".running_mean"
 
 
 def measured(seconds: float, precision: str) -> dict[str, Any]:
@@ -24,6 +32,15 @@ def measured(seconds: float, precision: str) -> dict[str, Any]:
         "date": ledger.today(),
         "commit": ledger.commit(),
         "machine": ledger.machine(),
+    }
+
+
+def moving_means(network: nn.Module) -> dict[str, list[float]]:
+    """The first moving means of each batch normalisation by its layer's name, from input to output."""
+    return {
+        name.removesuffix(_MEAN): [float(f"{mean:.6g}") for mean in values[:KEPT_MEANS].tolist()]
+        for name, values in network.state_dict().items()
+        if name.endswith(_MEAN)
     }
 
 

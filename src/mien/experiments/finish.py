@@ -16,8 +16,7 @@ from mien import ledger
 from mien.data.known import copies_of_training
 from mien.evaluation import Evaluation, Scores, evaluate, measure, protocols
 from mien.evaluation.calibration import fit_temperature
-from mien.experiments.entry import measured, on_card
-from mien.experiments.moving_means import moving_means
+from mien.experiments.entry import measured, moving_means, on_card
 from mien.experiments.splits import Note, Splits
 from mien.explain.saliency import saliency
 from mien.faces import UInt8

@@ -11,11 +11,11 @@ import numpy as np
 from mien import data as datasets
 from mien.errors import DataError, MissingDependency
 from mien.evaluation import Figures
-from mien.experiments.paper_figure import PaperFigure, only
-from mien.experiments.sources import Sources
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
 from mien.ledger import Entry
+from mien.papers.paper_figure import PaperFigure, only
+from mien.papers.sources import Sources
 from mien.report import figures as draw
 from mien.training.recipe import Recipe
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from mien import data as datasets
 from mien.errors import MissingDependency
-from mien.experiments.paper_figure import PaperFigure, only
-from mien.experiments.sources import Sources
 from mien.ledger import Entry
+from mien.papers.paper_figure import PaperFigure, only
+from mien.papers.sources import Sources
 from mien.report import figures as draw
 from mien.training.recipe import Recipe
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import DataError
-from mien.experiments.tables import placed
 from mien.ledger import Entry
+from mien.papers.tables import placed
 from mien.training.recipe import BUDGETS, Recipe
 
 Which = Callable[[Recipe], bool]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mien.experiments.sources import Sources, Which
 from mien.ledger import Entry
+from mien.papers.sources import Sources, Which
 from mien.training.recipe import Recipe
 
 if TYPE_CHECKING:

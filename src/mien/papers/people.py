@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mien.experiments.figures_c import FINAL
-from mien.experiments.sheet import Block, Sheet
-from mien.experiments.sources import Sources, largest
 from mien.ledger import Entry
+from mien.papers.figures_c import FINAL
+from mien.papers.sheet import Block, Sheet
+from mien.papers.sources import Sources, largest
 
 TITLE = "people's accuracy per emotion, beside one rater of FER+ and our network"
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mien.errors import RecipeError, hint
-from mien.experiments.competition import OTHERS
 from mien.ledger import Entry, file_name
+from mien.papers.competition import OTHERS
 from mien.training.recipe import BUDGETS, PaperRow, Recipe
 
 Placed = tuple[Recipe, PaperRow]

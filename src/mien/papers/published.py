@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import DataError
-from mien.experiments import figures_a, figures_b, figures_c
-from mien.experiments.paper_figure import PaperFigure
-from mien.experiments.sources import Sources
+from mien.papers import figures_a, figures_b, figures_c
+from mien.papers.paper_figure import PaperFigure
+from mien.papers.sources import Sources
 from mien.report.style import png
 from mien.storage import atomic
 

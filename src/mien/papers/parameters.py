@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from mien.errors import MissingDependency
-from mien.experiments.sheet import Block, Sheet
-from mien.experiments.sources import Sources
+from mien.papers.sheet import Block, Sheet
+from mien.papers.sources import Sources
 
 TITLE = "numbers of trainable parameters"
 

@@ -1,22 +1,17 @@
-"""Moving means of batch normalisation: what a finished run keeps of them, and system B's Table 5.4."""
+"""System B's Table 5.4: moving means of batch normalisation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mien.experiments.sheet import Block, Sheet
-from mien.experiments.sources import Sources
+from mien.experiments.entry import KEPT_MEANS
 from mien.ledger import Entry
+from mien.papers.sheet import Block, Sheet
+from mien.papers.sources import Sources
 from mien.training.recipe import Recipe
 
-if TYPE_CHECKING:
-    from torch import nn
-
 TITLE = "moving means of the 4th batch normalisation, by its place"
-
-KEPT = 15
-"""Channels of each layer that a finished run keeps: as many as the paper prints."""
 
 PUBLISHED: dict[str, tuple[float, ...]] = {
     "after": (
@@ -33,16 +28,6 @@ PUBLISHED: dict[str, tuple[float, ...]] = {
 RUNS = "B/5.3.4"
 _LAYER = 4
 _HEADS = {"after": "ReLU → BN", "before": "BN → ReLU"}
-_MEAN = ".running_mean"
-
-
-def moving_means(network: nn.Module) -> dict[str, list[float]]:
-    """The first `KEPT` moving means of each batch normalisation by the layer's name, from input to output."""
-    return {
-        name.removesuffix(_MEAN): [float(f"{mean:.6g}") for mean in values[:KEPT].tolist()]
-        for name, values in network.state_dict().items()
-        if name.endswith(_MEAN)
-    }
 
 
 def sheet(sources: Sources) -> Sheet:
@@ -52,7 +37,7 @@ def sheet(sources: Sources) -> Sheet:
     ours = {place: _means(runs.get(place)) for place in PUBLISHED}
     heads = [f"{_HEADS[place]}, {whose}" for place in PUBLISHED for whose in ("paper", "ours")]
     columns = [values for place, paper in PUBLISHED.items() for values in (paper, ours[place])]
-    rows = [(str(number + 1), *(_cell(values, number) for values in columns)) for number in range(KEPT)]
+    rows = [(str(number + 1), *(_cell(values, number) for values in columns)) for number in range(KEPT_MEANS)]
     rows.append(("below zero", *(_below_zero(values) for values in columns)))
     return Sheet(
         [Block(("filter", *heads), rows, TITLE)],
@@ -104,5 +89,5 @@ def _data(ours: Mapping[str, list[float] | None]) -> list[dict[str, Any]]:
                 for place, values in ours.items()
             },
         }
-        for number in range(KEPT)
+        for number in range(KEPT_MEANS)
     ]

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mien.experiments.paper_figure import PaperFigure
-from mien.experiments.sources import Sources, Which
 from mien.ledger import Entry
+from mien.papers.paper_figure import PaperFigure
+from mien.papers.sources import Sources, Which
 from mien.report import figures as draw
 from mien.training.recipe import Recipe
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.experiments.figures_a import is_best
-from mien.experiments.sheet import Block, Sheet
-from mien.experiments.sources import Sources
 from mien.labels import EMOTIONS
 from mien.ledger import Entry
+from mien.papers.figures_a import is_best
+from mien.papers.sheet import Block, Sheet
+from mien.papers.sources import Sources
 
 TITLE = "confusion matrix of BKVGG12 in per cent, rows truth"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mien.experiments import confusion, moving_means, parameters, people
-from mien.experiments.sheet import Sheet
-from mien.experiments.sources import Sources
+from mien.papers import confusion, moving_means, parameters, people
+from mien.papers.sheet import Sheet
+from mien.papers.sources import Sources
 
 
 @dataclass(frozen=True)
