@@ -14,6 +14,7 @@ from mien.errors import ModelError
 from mien.labels import EMOTIONS
 from mien.models import Network, architecture, architectures
 from mien.models.onnx_file import export, read, restore
+from mien.training.start import start_from
 
 NAMES = list(architectures())
 
@@ -175,8 +176,8 @@ def test_normalisation_against_float64() -> None:
     ("name", "options", "expected"),
     [
         ("conv_nett", {}, "did you mean 'conv_net'"),
-        ("conv_net", {"dropot": 0.5}, "dropot"),
-        ("conv_net", {"dropout": 1.5}, "less than 1"),
+        ("conv_net", {"dropot": 0.5}, "has no option 'dropot': did you mean 'dropout'"),
+        ("conv_net", {"dropout": 1.5}, r"less than 1 \(got 1.5\)"),
         ("bkvgg12", {"crop": 60}, "crop of 60 pixels: expected at most 48"),
         ("bkvgg12", {"crop": 4}, "greater than or equal to 5"),
         ("vgg_c", {"activation": "gelu"}, "'elu' or 'relu'"),
@@ -243,6 +244,8 @@ def test_weights_without_their_statistics_are_refused(tmp_path: Path) -> None:
     onnx.save(model, path)
     with pytest.raises(ModelError, match=r"lacks normalise.mean of shape \(1, 1, 48, 48\) for bkvgg8"):
         restore(path)
+    with pytest.raises(ModelError, match=r"lacks normalise.mean, a statistic of the faces"):
+        start_from(build("bkvgg8"), str(path))
 
 
 def test_damaged_files(tmp_path: Path) -> None:

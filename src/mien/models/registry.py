@@ -48,9 +48,11 @@ class Architecture:
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
-            known = ", ".join(self.options.model_fields)
+            if first["type"] == "extra_forbidden":
+                known = self.options.model_fields
+                raise ModelError(f"{self.name} has no option {key!r}: {hint(key, known)}") from error
             raise ModelError(
-                f"{self.name} option {key!r}: {first['msg']}; its options are {known}"
+                f"{self.name} option {key!r}: {first['msg']} (got {first['input']!r})"
             ) from error
         network = self.network(chosen, tuple(labels))
         network.architecture = self.name

@@ -27,8 +27,8 @@ def start_from(network: Network, source: str) -> Start:
 
     The last layer fits when the labels are the same in number; where they are not, or stand for other
     emotions, it stays fresh.
-    Raises: ModelError when there is no such network, it is of another architecture, or nothing but the
-    normalisation fits.
+    Raises: ModelError when there is no such network, it is of another architecture, it lacks the statistics
+    of its normalisation, or nothing but the normalisation fits.
     """
     metadata, weights = read(find_model(source))
     if metadata["architecture"] != network.architecture:
@@ -36,6 +36,12 @@ def start_from(network: Network, source: str) -> Start:
         raise ModelError(
             f"{source} is a {metadata['architecture']}, the recipe's network a {network.architecture}: "
             "choose a recipe of the same network"
+        )
+    statistics = [name for name in network.state_dict() if name.startswith("normalise.")]
+    if lacking := [name for name in statistics if name not in weights]:
+        raise ModelError(
+            f"{source} lacks {lacking[0]}, a statistic of the faces that it was trained on: its weights mean "
+            "nothing without; export it again from its run"
         )
     same_labels = tuple(metadata["labels"]) == network.labels
     taken, fresh = [], []
