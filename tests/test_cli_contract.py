@@ -129,7 +129,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "ledger": (("reproduce", "C/results", "--ledger", "absent"), "no ledger at absent"),
     "run without data": (("reproduce", "C/results", "--run"), "--run needs --data"),
-    "run of a figure": (("reproduce", "C/figure-4", "--run"), "made from the ledger"),
+    "run of a figure": (("reproduce", "C/figure-4", "--run"), "run C/results and repeat it without --run"),
 }  # fmt: skip
 
 

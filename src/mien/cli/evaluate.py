@@ -31,17 +31,17 @@ def evaluate(
         str,
         typer.Option(
             help="single: each picture as it is. eval1: the mean over 10 crops. eval2: the mean over 648 "
-            "crops of 4 sizes and 9 angles. Both need the train extra."
+            "crops of 4 sizes and 9 angles (system A's tests; they need the train extra)."
         ),
     ] = "single",
     limit: Annotated[
         int | None, typer.Option(min=1, help="Measure that many faces of the split, drawn at random.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of that draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of --limit's draw.")] = 0,
     precision: Annotated[
         str | None,
         typer.Option(
-            help="Of eval1 and eval2: 32-true, or bf16-mixed, faster where the machine has it.",
+            help="What eval1 and eval2 compute in: 32-true, or bf16-mixed, faster where the machine has it.",
             show_default="32-true",
         ),
     ] = None,
@@ -59,8 +59,8 @@ def evaluate(
 ) -> None:
     """Measure a network: accuracy with its interval, each class, calibration, agreement with people.
 
-    Figures are given with and without the faces that are copies of training faces. Crops are cut from
-    normalised faces, turned and mirrored; a network that sees whole faces has no eval1.
+    Figures are given with and without the faces that are copies of training faces. A network that sees
+    whole faces has no eval1, whose crops are parts of one.
 
     Example: mien evaluate conv_net --data fer2013.csv --split public
     """

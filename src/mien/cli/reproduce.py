@@ -49,8 +49,9 @@ def reproduce(
         return
     name = _find(target, titles)
     if run and (name in FIGURES or name in SHEETS):
-        runs_of = FIGURES[name].table if name in FIGURES else SHEETS[name].runs or "C/results"
-        raise RecipeError(f"{name} is made from the ledger: --run goes with a table of runs, as {runs_of} is")
+        runs_of = FIGURES[name].table if name in FIGURES else SHEETS[name].runs
+        where = f"run {runs_of} and repeat it without --run" if runs_of else "repeat it without --run"
+        raise RecipeError(f"{name} trains nothing itself: {where}")
     if ledger is not None and not run and not ledger.is_dir():
         raise DataError(f"no ledger at {ledger}: expected a folder of JSON files")
     stored = Sources(recipes, entries(ledger), data)

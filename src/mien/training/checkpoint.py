@@ -95,9 +95,15 @@ def network_tensors(network: nn.Module) -> dict[str, Tensor]:
 def restore_network(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Puts back what `network_tensors` gave.
 
-    Raises: CheckpointError when the tensors are those of another network.
+    Raises: CheckpointError when the tensors are those of another network, or statistics of the faces are
+    missing.
     """
     state = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    wanted = [name for name in network.state_dict() if name.startswith("normalise.")]
+    if lost := [name for name in wanted if name not in state]:
+        raise CheckpointError(
+            f"{source} lacks {lost[0]}, a statistic of the faces trained on: train into a new folder"
+        )
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
