@@ -85,11 +85,19 @@ def card(name: str) -> str:
     figures = found["figures"]["public"]
     low, high = figures["accuracy_ci95"]
     calibration = figures["calibration"]
+    start = f", from the weights of `{found['start']}`" if found.get("start") else ""
+    protocols = "".join(
+        f" {protocol.capitalize()}: {each['public']['accuracy']:.4f}"
+        f" ({each['public']['accuracy_ci95'][0]:.4f}–{each['public']['accuracy_ci95'][1]:.4f},"
+        f" {each['public']['n']:,} faces)."
+        for protocol, each in found.get("protocols", {}).items()
+    )
     return (
         f"`{name}` is the network of recipe `{found['recipe']}` (seed {found['seed']}, epoch "
-        f"{found['budget']['best_epoch']} of {found['budget']['epochs']}, {found['bytes'] / 1e6:.1f} MB, "
-        f"{found['parameters']:,} parameters). On PublicTest, where it was selected: accuracy "
-        f"{figures['accuracy']:.4f} ({low:.4f}–{high:.4f}), balanced {figures['balanced_accuracy']:.4f}. "
+        f"{found['budget']['best_epoch']} of {found['budget']['epochs']}{start}, "
+        f"{found['bytes'] / 1e6:.1f} MB, {found['parameters']:,} parameters). On PublicTest, where it was selected: accuracy "
+        f"{figures['accuracy']:.4f} ({low:.4f}–{high:.4f}), balanced "
+        f"{figures['balanced_accuracy']:.4f}.{protocols} "
         f"Expected calibration error, 15 bins: {calibration['ece_uncalibrated']:.4f} as trained, "
         f"{calibration['ece_cross_fitted']:.4f} with the temperature fitted on one half and measured on the "
         f"other; the shipped temperature, {found['temperature']:.3f}, is fitted on all of PublicTest.\n"
@@ -145,6 +153,23 @@ def speed(_: str) -> str:
     )
 
 
+def layouts(_: str) -> str:
+    """Training rates by memory layout, precision, threads and compilation, from `benchmarks/layouts.py`."""
+    found = json.loads((MEASUREMENTS / "layouts.json").read_text(encoding="utf-8"))
+    recipes = list(dict.fromkeys(row["recipe"] for row in found["rows"]))
+    lines = [
+        f"| precision | layout | threads | {' | '.join(f'`{name}`' for name in recipes)} |",
+        f"| {' | '.join('---' for _ in range(3 + len(recipes)))} |",
+    ]
+    rates: dict[tuple[str, str, int], list[str]] = {}
+    for row in found["rows"]:
+        layout = "channels last" if row["channels_last"] else "contiguous"
+        layout += ", compiled" if row["compiled"] else ""
+        rates.setdefault((row["precision"], layout, row["threads"]), []).append(f"{row['images_s']:,.0f}/s")
+    lines += [f"| {p} | {layout} | {n} | {' | '.join(each)} |" for (p, layout, n), each in rates.items()]
+    return "\n".join(lines) + "\n"
+
+
 def _faces_min(rate: float | None) -> str:
     return "–" if rate is None else f"{rate:,.0f} faces/min"
 
@@ -168,6 +193,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "card": card,
     "framing": framing,
     "speed": speed,
+    "layouts": layouts,
     "install": install,
 }
 """What a block of the README is made of, by the word that opens it."""

@@ -145,6 +145,7 @@ def card(entry: ledger.Entry, model: Path) -> dict[str, Any]:
         "parameters": entry["parameters"],
         "labels": as_run["data"]["labels"],
         "recipe": entry["recipe"],
+        "start": entry["start"],
         "seed": entry["seed"],
         "commit": entry["commit"],
         "date": entry["date"],
