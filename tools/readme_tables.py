@@ -95,7 +95,8 @@ def card(name: str) -> str:
     return (
         f"`{name}` is the network of recipe `{found['recipe']}` (seed {found['seed']}, epoch "
         f"{found['budget']['best_epoch']} of {found['budget']['epochs']}{start}, "
-        f"{found['bytes'] / 1e6:.1f} MB, {found['parameters']:,} parameters). On PublicTest, where it was selected: accuracy "
+        f"{found['bytes'] / 1e6:.1f} MB, {found['parameters']:,} parameters). On PublicTest, "
+        "where it was selected: accuracy "
         f"{figures['accuracy']:.4f} ({low:.4f}–{high:.4f}), balanced "
         f"{figures['balanced_accuracy']:.4f}.{protocols} "
         f"Expected calibration error, 15 bins: {calibration['ece_uncalibrated']:.4f} as trained, "
