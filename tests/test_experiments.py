@@ -255,7 +255,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], type[MienError], str]] = {
         "task.alphaa",
     ),
     "augmentation": (("augment.miror=0.5",), RecipeError, "did you mean 'mirror'"),
-    "optimiser": (("train.optimiser.name=adamm",), RecipeError, "expected one of sgd"),
+    "optimiser": (("train.optimiser.name=adamm",), RecipeError, "did you mean"),
     "optimiser option": (("train.optimiser.momentumm=0.9",), RecipeError, "momentumm"),
     "schedule": (("train.schedule.name=stairs",), RecipeError, "expected one of constant"),
     "schedule option": (("train.schedule.decayy=0.9",), RecipeError, "its options are decay"),

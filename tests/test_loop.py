@@ -89,6 +89,13 @@ def test_against_three_lines(tmp_path: Path) -> None:
     assert all(line["train_seen_twice"] == 2 for line in lines)
 
 
+def test_a_figure_that_is_not_finite_stops(tmp_path: Path) -> None:
+    task = Line()
+    task.validate = lambda network: {"loss": math.inf}  # type: ignore[method-assign]
+    with pytest.raises(TrainingDiverged, match="validation_loss became inf in epoch 1, at its end"):
+        Loop(task, settings(), tmp_path, "x").fit()
+
+
 def test_best_epoch_is_kept_and_patience_ends(tmp_path: Path) -> None:
     task = Line(figures=[5.0, 1.0, 3.0, 2.0, 0.5])
     state = Loop(task, settings(epochs=5, patience=2), tmp_path, "x").fit()

@@ -198,7 +198,7 @@ class Loop:
         """Trains to the last epoch, or until patience or the schedule ends.
 
         Afterwards the first process's network has the best weights.
-        Raises: TrainingDiverged when a loss is not finite.
+        Raises: TrainingDiverged when a loss or a figure is not finite.
         """
         self._write_metrics()
         shared = self.settings.sync_batch_norm and processes.count() > 1
@@ -254,11 +254,7 @@ class Loop:
         self.fabric_optimiser.zero_grad(set_to_none=True)
         totals = self._backward(rows, step)
         value = totals["loss"] / totals["seen"]
-        if not math.isfinite(value):
-            raise TrainingDiverged(
-                f"the loss became {value} in epoch {state.epoch + 1}, step {step + 1}: {self._last_good()}; "
-                "lower train.lr"
-            )
+        self._demand_finite("the loss", value, f"step {step + 1}")
         self.fabric_optimiser.step()
         for name, total in totals.items():
             state.sums[name] = state.sums.get(name, 0.0) + total
@@ -285,6 +281,13 @@ class Loop:
         totals = processes.summed(totals, self.fabric.device)
         return {name: total / times for name, total in totals.items()}
 
+    def _demand_finite(self, name: str, value: float, where: str) -> None:
+        if not math.isfinite(value):
+            raise TrainingDiverged(
+                f"{name} became {value} in epoch {self.state.epoch + 1}, {where}: {self._last_good()}; "
+                "lower train.lr"
+            )
+
     def _last_good(self) -> str:
         return (
             f"the last good checkpoint is {self.last}" if self.last.exists() else "there is no checkpoint yet"
@@ -298,6 +301,8 @@ class Loop:
         state = self.state
         started = time.monotonic()
         figures = self._figures()
+        for name, value in figures.items():
+            self._demand_finite(name, value, "at its end")
         state.seconds += time.monotonic() - started
         state.history.append(
             {
