@@ -2,7 +2,7 @@
 
 The network's pass and the optimiser's step of each recipe on random faces; each variant in its own process.
 
-    python benchmarks/layouts.py a/bkvgg12 b/first --out results/measurements/layouts.json
+    python benchmarks/layouts.py a/bkvgg12 --out results/measurements/layouts.json
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 from mien import ledger, storage
 from mien.labels import PRECISIONS
 
-STEPS = 12
-WARM = 3
+STEPS = 7
+WARM = 2
 
 
 def measure(name: str, *, channels_last: bool, precision: str, compiled: bool, threads: int) -> float:
