@@ -142,7 +142,7 @@ def test_initial_weights_have_the_papers_deviation(name: str, options: dict[str,
         # Six standard errors of a normal's variance.
         assert abs(float(layer.weight.detach().double().square().mean()) / expected - 1) < 6 * (2 / n) ** 0.5
         if name.startswith("vgg"):
-            assert float(layer.weight.abs().max()) <= 2 * (expected**0.5) / 0.8796 + 1e-6
+            assert float(layer.weight.detach().abs().max()) <= 2 * (expected**0.5) / 0.8796 + 1e-6
 
 
 def _fans(layer: nn.Conv2d | nn.Linear) -> tuple[int, int]:
