@@ -28,7 +28,6 @@ class Line:
         self.figures_given = figures
         torch.manual_seed(0)
         self.network: nn.Module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
-        self.network.body = self.network.forward  # type: ignore[assignment]
         generator = torch.Generator().manual_seed(1)
         self.x = torch.randn(20, 3, generator=generator)
         self.y = self.x.sum(1, keepdim=True)

@@ -61,7 +61,8 @@ def _budget(row: Row) -> str:
         return "others' result"
     if row.budget is None:
         return "never run"
-    ran = f"{row.budget}: best of {row.epochs} epochs, seed {row.seed}, {row.minutes:.0f} min"
+    start = f" from the weights of `{row.start}`" if row.start else ""
+    ran = f"{row.budget}: best of {row.epochs} epochs{start}, seed {row.seed}, {row.minutes:.0f} min"
     return f"{ran}; not measured by {row.protocol}" if row.unmeasured else ran
 
 
@@ -149,8 +150,10 @@ def speed(_: str) -> str:
         )
     matrix = ", ".join(f"{rate:.0f} GFLOP/s in {name}" for name, rate in found["matrix_rate_gflop_s"].items())
     return (
-        f"`mien bench` on {computer['processor']}, {computer['threads']} threads, with matrix products at "
-        f"{matrix}; {found['formula']}:\n\n" + "\n".join(lines) + "\n"
+        f"`mien bench` with these names and `--seconds {found['seconds']}` on {computer['processor']}, "
+        f"{computer['threads']} threads, with matrix products at {matrix}; {found['formula']}:\n\n"
+        + "\n".join(lines)
+        + "\n"
     )
 
 

@@ -44,7 +44,6 @@ def ship(run: Path, name: str) -> Path:
     card = json.loads((run / "model.json").read_text(encoding="utf-8"))
     card |= {
         "name": name,
-        "start": json.loads((run / "result.json").read_text(encoding="utf-8"))["start"],
         "file": path.name,
         "bytes": len(payload),
         "sha256": hashlib.sha256(payload).hexdigest(),

@@ -145,6 +145,7 @@ def measure(
         speeds.append(asdict(_speed(each, seconds, rates[each.train.precision])))
     return {
         "machine": machine(),
+        "seconds": seconds,
         "matrix_rate_gflop_s": {precision: round(rate / 1e9, 1) for precision, rate in rates.items()},
         "formula": "share of matrix rate = train images/s × multiply-adds × 6 / matrix rate, same precision",
         "networks": speeds,

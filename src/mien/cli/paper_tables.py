@@ -155,5 +155,6 @@ _COLUMNS: dict[str, tuple[Callable[[Row, str], str], Callable[[list[Row]], bool]
     "budget": (_budget, _always),
     "seed": (lambda row, split: "" if row.seed is None else str(row.seed), _many_seeds),
     "best epoch": (_epochs, _always),
+    "from": (lambda row, split: row.start or "", lambda rows: any(row.start for row in rows)),
 }  # fmt: skip
 """Each column's cell of a row and split, and in which tables it is shown."""

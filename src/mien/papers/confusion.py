@@ -52,6 +52,7 @@ def sheet(sources: Sources) -> Sheet:
         _block("ours minus the paper's, in points", ours - paper, "{:+.2f}"),
     ]
     about = f"{run['recipe']}, budget {run['budget']['name']}, {protocol}, {figures['n']:,} {split} faces"
+    about += f", seed {run['seed']}"
     notes.append(f"ours: {about}; the paper's split is another, so a difference is of networks and of faces")
     data["ours"] = {
         "recipe": run["recipe"],

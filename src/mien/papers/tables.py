@@ -70,7 +70,8 @@ class Row:
 
     recipe, protocol: None for others' results, which we do not run. paper, ours: by split, under `protocol`;
     `ours` is empty where it was never run or not measured so. single: our figures of single pictures.
-    budget, seed: None where it was never run. epochs: as run. best_epoch: the one selected.
+    budget, seed: None where it was never run. start: the network whose weights it began with, None where they
+    were drawn. epochs: as run. best_epoch: the one selected.
     """
 
     recipe: str | None
@@ -82,6 +83,7 @@ class Row:
     single: dict[str, Measured] = field(default_factory=dict)
     budget: str | None = None
     seed: int | None = None
+    start: str | None = None
     epochs: int | None = None
     best_epoch: int | None = None
     minutes: float | None = None
@@ -116,6 +118,7 @@ class Row:
             "protocol": self.protocol,
             "budget": self.budget,
             "seed": self.seed,
+            "start": self.start,
             "epochs": self.epochs,
             "best_epoch": self.best_epoch,
             "minutes": self.minutes,
@@ -204,6 +207,7 @@ def _row(recipe: Recipe, row: PaperRow, entry: Entry | None) -> Row:
         single=measured(entry, "single"),
         budget=budget["name"],
         seed=entry["seed"],
+        start=entry.get("start"),
         epochs=budget["epochs"],
         best_epoch=budget["best_epoch"],
         minutes=round(budget["seconds"] / 60, 1),

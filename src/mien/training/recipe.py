@@ -87,7 +87,7 @@ ProtocolName = Literal["single", "eval1", "eval2"]
 class TestSection(Section):
     """Which test protocols are measured when a run has finished.
 
-    limit: by protocol, that many faces of the split, drawn by the seed; all where it is not named.
+    limit: by protocol, that many faces of the split, drawn with seed 0; all where it is not named.
     """
 
     protocols: tuple[ProtocolName, ...] = ("single",)
