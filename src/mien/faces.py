@@ -82,6 +82,9 @@ class FaceBatch:
     votes: (N, 10) uint8, FER+ votes in the order of `FERPLUS_CHOICES`; all zero where unknown.
     source: where the faces came from, for messages.
     skipped: one line for each row that was left out because it was wrong.
+    left_out: one line, with their number, for each kind of picture that holds no face for us (another view,
+    an expression that is none of `EMOTIONS`).
+    subjects: (N,) text, who each face shows, by the source's own names; None where the source names none.
     Raises: DataError when the shapes, types or label range do not agree.
     """
 
@@ -92,6 +95,8 @@ class FaceBatch:
     votes: UInt8
     source: str = ""
     skipped: tuple[str, ...] = field(default=())
+    left_out: tuple[str, ...] = field(default=())
+    subjects: NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.images)
@@ -105,6 +110,8 @@ class FaceBatch:
         for name, (array, dtype, shape) in expected.items():
             if array.dtype != dtype or array.shape != shape:
                 raise DataError(f"{name} is {array.dtype} {array.shape}: expected {np.dtype(dtype)} {shape}")
+        if self.subjects is not None and (self.subjects.dtype.kind != "U" or self.subjects.shape != (n,)):
+            raise DataError(f"subjects is {self.subjects.dtype} {self.subjects.shape}: expected text ({n},)")
         if self.images.ndim != 3:
             raise DataError(f"images have shape {self.images.shape}: expected (N, height, width)")
         if n and not (self.labels.min() >= 0 and self.labels.max() < len(EMOTIONS)):
@@ -127,6 +134,7 @@ class FaceBatch:
             splits=self.splits[where],
             rows=self.rows[where],
             votes=self.votes[where],
+            subjects=None if self.subjects is None else self.subjects[where],
         )
 
     def split(self, name: str) -> FaceBatch:
@@ -148,12 +156,14 @@ class FaceBatch:
     def concatenate(cls, batches: Iterable[FaceBatch], source: str) -> FaceBatch:
         """Several batches of one image size as one, `rows` kept as they were in their own sources.
 
+        `subjects` are None where any of the batches names none.
         Raises: DataError when there is none, or the image sizes differ.
         """
         parts = list(batches)
         sizes = {part.images.shape[1:] for part in parts}
         if len(sizes) != 1:
             raise DataError(f"cannot join faces of sizes {sorted(sizes)} from {source}: expected one size")
+        subjects = [part.subjects for part in parts if part.subjects is not None]
         return cls(
             images=np.concatenate([part.images for part in parts]),
             labels=np.concatenate([part.labels for part in parts]),
@@ -162,4 +172,6 @@ class FaceBatch:
             votes=np.concatenate([part.votes for part in parts]),
             source=source,
             skipped=tuple(line for part in parts for line in part.skipped),
+            left_out=tuple(line for part in parts for line in part.left_out),
+            subjects=np.concatenate(subjects) if len(subjects) == len(parts) else None,
         )

@@ -72,15 +72,15 @@ def convert(
     Example: mien data convert fer2013.csv fer2013.parquet
     """
     from mien.cli.progress import busy
-    from mien.data import FORMATS, format_of_name, read, write
+    from mien.data import WRITABLE, format_of_name, read, write
 
     chosen = format or format_of_name(target)
-    if chosen not in FORMATS:
-        raise DataError(f"unknown format {chosen!r}: expected one of {', '.join(FORMATS)}")
+    if chosen not in WRITABLE:
+        raise DataError(f"unknown format {chosen!r}: expected one of {', '.join(WRITABLE)}")
     if target.exists():
         if not force:
             raise DataError(f"{target} exists: choose another name, or --force to replace it")
-        if target.is_dir() != ("" in FORMATS[chosen].suffixes):
+        if target.is_dir() != ("" in WRITABLE[chosen].suffixes):
             kind = "a folder" if target.is_dir() else "a file"
             raise DataError(f"{target} is {kind}, which {chosen} cannot replace: choose another name")
     with busy(f"reading {source}"):
@@ -88,7 +88,7 @@ def convert(
     with busy(f"writing {target}"):
         write(batch, target, chosen)
     _say_skipped(batch)
-    lost = ["votes"] if batch.has_votes.any() and "votes" not in FORMATS[chosen].keeps else []
+    lost = ["votes"] if batch.has_votes.any() and "votes" not in WRITABLE[chosen].keeps else []
     if as_json:
         typer.echo(
             json.dumps(

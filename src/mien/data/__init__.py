@@ -10,14 +10,21 @@ from mien.data.folder import FOLDER
 from mien.data.formats import BadRows, Format, Reading
 from mien.data.hdf5 import HDF5
 from mien.data.parquet import PARQUET
+from mien.data.pictures import all_squared
 from mien.errors import DataError
 from mien.faces import FaceBatch
 from mien.labels import SPLITS
 
-__all__ = ["FORMATS", "detect", "format_of_name", "read", "write"]
+__all__ = ["FORMATS", "UNSIZED_SIDE", "WRITABLE", "detect", "format_of_name", "read", "write"]
 
 FORMATS: dict[str, Format] = {known.name: known for known in (PARQUET, HDF5, FOLDER, CSV)}
 """Every format by name, in the order in which they are tried."""
+
+WRITABLE: dict[str, Format] = {name: known for name, known in FORMATS.items() if known.write is not None}
+"""The formats that can be written; the others are other people's layouts of pictures."""
+
+UNSIZED_SIDE = 48
+"""Formats of large pictures of several sizes are read at this side where none is asked for: FER-2013's."""
 
 
 def _supported() -> str:
@@ -72,34 +79,52 @@ def format_of_name(path: Path | str) -> str:
     )
 
 
-def read(path: Path | str, *, skip_bad: bool = False, assume_split: str | None = None) -> FaceBatch:
+def read(
+    path: Path | str,
+    *,
+    skip_bad: bool = False,
+    assume_split: str | None = None,
+    size: int | None = None,
+    split_seed: int = 0,
+) -> FaceBatch:
     """Reads a dataset in any of `FORMATS`, found by its content.
 
     skip_bad: leave out rows that are wrong and name them in `FaceBatch.skipped`, rather than stop.
     assume_split: one of `SPLITS`, for faces whose source does not tell theirs.
+    size: every face as size×size grey: the largest square in its middle, antialiased where it shrinks,
+    bicubic where it grows. None leaves crops as they are, and reads formats whose pictures are large and of
+    several sizes (`Format.unsized`) at `UNSIZED_SIDE`.
+    split_seed: draws the splits of a source that names subjects and no splits (`subjects.split_by_subject`).
     Raises: DataError when there is no readable dataset at the path or no face in it, and, unless
     `skip_bad`, at the first bad row; MissingDependency when the format needs a package that is absent.
     """
     if assume_split is not None and assume_split not in SPLITS:
         raise DataError(f"unknown split {assume_split!r}: expected one of {', '.join(SPLITS)}")
+    if size is not None and size < 1:
+        raise DataError(f"size {size}: expected a side of at least 1 pixel")
     known, where = detect(path)
+    if size is None and known.unsized:
+        size = UNSIZED_SIDE
     bad = BadRows(skip=skip_bad)
     assumed = None if assume_split is None else SPLITS.index(assume_split)
     try:
-        batch = known.read(where, Reading(bad, assumed))
+        batch = known.read(where, Reading(bad, assumed, size, split_seed))
     except MemoryError as error:
         raise DataError(f"{where} does not fit into memory: read it in parts") from error
     if not len(batch):
         first = f"{len(bad.lines)} bad rows, the first: {bad.lines[0]}" if bad.lines else "it has no rows"
         raise DataError(f"no face could be read from {where}: {first}")
-    return replace(batch, source=str(where), skipped=tuple(bad.lines))
+    images = batch.images if size is None else all_squared(batch.images, size)
+    return replace(batch, images=images, source=str(where), skipped=tuple(bad.lines))
 
 
 def write(batch: FaceBatch, path: Path | str, format: str) -> None:
-    """Writes a dataset in one of `FORMATS`, whole or not at all.
+    """Writes a dataset in one of `WRITABLE`, whole or not at all.
 
     Raises: DataError when the format is unknown or cannot hold the batch; StorageError when writing fails.
     """
-    if format not in FORMATS:
-        raise DataError(f"unknown format {format!r}: expected one of {', '.join(FORMATS)}")
-    FORMATS[format].write(batch, Path(path))
+    writing = WRITABLE[format].write if format in WRITABLE else None
+    if writing is None:
+        kind = "format that is only read" if format in FORMATS else "unknown format"
+        raise DataError(f"{kind} {format!r}: expected one of {', '.join(WRITABLE)}")
+    writing(batch, Path(path))

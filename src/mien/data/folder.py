@@ -117,7 +117,7 @@ def read(path: Path, reading: Reading) -> FaceBatch:
         except OSError as error:
             contents.append(None)
             faults.setdefault(row, f"cannot be read ({error.strerror or error})")
-    images, undecodable = decode_all(contents)
+    images, undecodable = decode_all(contents, reading.size)
     for row, why in undecodable.items():
         faults.setdefault(row, why)
     reading.bad.add_all(lambda row: str(pictures[row][0]), faults)

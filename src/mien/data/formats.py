@@ -43,10 +43,14 @@ class Reading:
 
     bad: where wrong rows are reported.
     assume_split: index into `SPLITS` for faces whose source does not say it; None to refuse them.
+    size: side in pixels at which pictures are decoded, as `pictures.squared` makes it; None as they are.
+    split_seed: draws the splits of a source that names subjects and no splits.
     """
 
     bad: BadRows
     assume_split: int | None = None
+    size: int | None = None
+    split_seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,9 @@ class Format:
     """One dataset format: how it is recognised by its content, read and written.
 
     suffixes: what the names of its files end with, the usual one first; "" for folders.
+    write: None where we only read it.
     keeps: what a round trip preserves beside images, labels, splits and order.
+    unsized: its pictures are large and of several sizes, so that they are always read at one size.
     """
 
     name: str
@@ -62,8 +68,9 @@ class Format:
     suffixes: tuple[str, ...]
     recognises: Callable[[Path], bool]
     read: Callable[[Path, Reading], FaceBatch]
-    write: Callable[[FaceBatch, Path], None]
+    write: Callable[[FaceBatch, Path], None] | None
     keeps: frozenset[str] = frozenset()
+    unsized: bool = False
 
 
 SPLIT_NAMES: dict[str, int] = {

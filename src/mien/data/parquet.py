@@ -81,7 +81,7 @@ def _read_file(path: Path, reading: Reading) -> tuple[FaceBatch, int]:
     splits = _splits(table, path, reading.assume_split, faults)
     labels = _labels(table, path, faults)
     votes = _votes(table, faults)
-    images, undecodable = decode_all(contents)
+    images, undecodable = decode_all(contents, reading.size)
     faults |= undecodable
     reading.bad.add_all(lambda row: f"{path} row {row}", faults)
     kept = np.array([row for row in range(len(table)) if row not in faults], np.int64)

@@ -29,12 +29,18 @@ class DataSection(Section):
 
     labels: the network's classes in their order; faces of other emotions are left out.
     limit: that many faces of each split, drawn by the seed; for trials.
+    drop_copies: leave out repeats within the training faces, and validation faces that are pixel copies of
+    one of them. resize: bring faces of another size to the network's, as `mien.data.read` does.
+    split_seed: draws the splits of data that names subjects and no splits.
     """
 
     train: Literal[SPLITS] = "training"  # type: ignore[valid-type]
     validation: Literal[SPLITS] = "public"  # type: ignore[valid-type]
     labels: tuple[Literal[EMOTIONS], ...] = Field(EMOTIONS, min_length=2)  # type: ignore[valid-type]
     limit: int | None = Field(None, ge=1)
+    drop_copies: bool = False
+    resize: bool = False
+    split_seed: int = Field(0, ge=0)
 
 
 class NamedSection(BaseModel):
