@@ -104,6 +104,7 @@ def check(recipe: Recipe) -> None:
     with torch.device("meta"):
         network = architecture(recipe.model.name).build(recipe.model.options, recipe.data.labels)
     kind = task_kind(recipe.task.name)
+    kind.check(network)
     kind.validated(recipe.task.options)
     augmentation = _augmentation(recipe)
     try:

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mien.models.layers import he_normal, initialise
-from mien.models.network import Network, Outputs
+from mien.models.network import Classifier, Outputs
 from mien.models.normalisation import ImageThenPixel
 from mien.models.registry import Options, register
 
@@ -38,7 +38,7 @@ class BkOptions(Options):
     dropout: float = Field(0.5, ge=0, lt=1)
 
 
-class _Bk(Network):
+class _Bk(Classifier):
     """What all five share: normalisation, crop, He-normal weights."""
 
     features: nn.Sequential

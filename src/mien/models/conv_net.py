@@ -7,7 +7,7 @@ from itertools import pairwise
 from pydantic import Field
 from torch import Tensor, nn
 
-from mien.models.network import Network, Outputs
+from mien.models.network import Classifier, Outputs
 from mien.models.registry import Options, register
 
 
@@ -30,7 +30,7 @@ class ConvNetOptions(Options):
     summary="Four 3x3 convolutions, each with ReLU and 2x2 pooling, then two affine layers.",
     source="System C, 3.4 and 4.2: batch normalisation right after each convolution in the final network.",
 )
-class ConvNet(Network):
+class ConvNet(Classifier):
     """417,575 parameters with batch normalisation, 416,935 without."""
 
     def __init__(self, options: ConvNetOptions, labels: tuple[str, ...]) -> None:
@@ -71,7 +71,7 @@ class ConvBaselineOptions(Options):
     summary="One 5x5 convolution with ReLU and 2x2 pooling, then two affine layers.",
     source="System C, 3.2; its filter and unit counts are not given: 32 and 100 are our choice.",
 )
-class ConvBaseline(Network):
+class ConvBaseline(Classifier):
     """1,844,839 parameters with our choice of 32 filters and 100 hidden units."""
 
     def __init__(self, options: ConvBaselineOptions, labels: tuple[str, ...]) -> None:

@@ -28,6 +28,14 @@ def cut_glorot_normal(layer: nn.Conv2d | nn.Linear) -> None:
     _cut_normal(layer, (2 / sum(_fans(layer))) ** 0.5)
 
 
+def xavier_uniform(layer: nn.Conv2d | nn.Linear) -> None:
+    """Even weights within ±√(3 / inputs), zero biases: Caffe's `xavier` filler, which system D used."""
+    inputs, _ = _fans(layer)
+    nn.init.uniform_(layer.weight, -((3 / inputs) ** 0.5), (3 / inputs) ** 0.5)
+    if layer.bias is not None:
+        _no_bias(layer)
+
+
 def initialise(network: nn.Module, how: Callable[[nn.Conv2d | nn.Linear], None]) -> None:
     """Applies an initialisation to every convolution and affine layer."""
     for layer in network.modules():

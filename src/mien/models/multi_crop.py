@@ -14,7 +14,7 @@ from mien.errors import ImageError, ModelError
 from mien.evaluation.protocols import Protocol
 from mien.faces import UInt8
 from mien.labels import PRECISIONS
-from mien.models.network import Network
+from mien.models.network import Classifier, Network
 from mien.transforms.views import views
 
 _CACHED = 108
@@ -57,6 +57,8 @@ class MultiCrop:
             raise ModelError(f"unknown precision {precision!r}: expected {' or '.join(PRECISIONS)}")
         if protocol.crops is None:
             raise ModelError(f"{protocol.name} shows no crops: the exported file reads faces by itself")
+        if not isinstance(network, Classifier):
+            raise ModelError(f"{network.architecture} maps faces: {protocol.name} tests classifiers")
         protocol.check(network.body_size, network.architecture or type(network).__name__)
         self.crops = protocol.crops
         self.faces_at_once = protocol.faces_at_once

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from mien.transforms import centre
 
 
 class Outputs(NamedTuple):
-    """Named outputs of a network.
+    """Named outputs of a classifier.
 
     logits: (N, C) class scores before temperature. embedding: (N, E), what the last layer sees.
     maps: (N, K, h, w), the last convolution's maps.
@@ -24,20 +24,27 @@ class Outputs(NamedTuple):
     maps: Tensor
 
 
+class Embedded(NamedTuple):
+    """Named outputs of an embedder. embedding: (N, D), places on the map. maps: as in `Outputs`."""
+
+    embedding: Tensor
+    maps: Tensor
+
+
 class Network(nn.Module):
-    """Base of the classifiers.
+    """Base of all networks: `Classifier` and `Embedder` say what comes out.
 
     Shape: `forward` takes (N, 1, S, S) raw grey values 0…255, S = `input_size`; `body` takes the middle, or
-    any other crop, of what `normalise` returns: (N, 1, B, B), B = `body_size`. Training normalises first, so
+    any other crop, of what `normalise` returns: (N, K, B, B), B = `body_size`. Training normalises first, so
     that augmentation stands between; test protocols that show several crops do likewise.
-    averages: what such protocols average over crops: 'probabilities', or the 'scores' of a support-vector
-    loss, which are no logarithms of anything. The loss that a network is trained with sets it.
+    labels: the emotions that it was trained on, in the order of its outputs where it has one for each.
+    kind: what it is in the exported file's metadata. answers: the names of the file's outputs.
     """
 
+    kind: ClassVar[str] = ""
+    answers: ClassVar[tuple[str, ...]] = ()
     architecture: str = ""
     input_size: int = 48
-    averages: Literal["probabilities", "scores"] = "probabilities"
-    temperature: Tensor
 
     def __init__(
         self, labels: tuple[str, ...], *, normalise: Normalisation | None = None, body_size: int | None = None
@@ -53,24 +60,94 @@ class Network(nn.Module):
                 f"a crop of {self.body_size} pixels: expected at most {self.input_size}, the picture's side"
             )
         self.normalise = normalise or MeanImage(self.input_size)
-        self.register_buffer("temperature", torch.ones(()))
 
-    def body(self, faces: Tensor) -> Outputs:
-        """Normalised faces (N, 1, B, B) → outputs."""
+    def body(self, faces: Tensor) -> Any:
+        """Normalised faces (N, K, B, B) → the kind's named outputs."""
         raise NotImplementedError
 
-    def forward(self, faces: Tensor, normalised: bool = False) -> Outputs:
-        """Raw pixels (N, 1, S, S) in 0…255, or normalised faces (N, 1, B, B), → outputs.
+    def forward(self, faces: Tensor, normalised: bool = False) -> Any:
+        """Raw pixels (N, 1, S, S) in 0…255, or normalised faces (N, K, B, B), → the kind's named outputs.
 
         Training, too, comes in by this door: what makes a network ready for a device, a precision or several
         processes wraps it alone.
         """
         return self.body(faces if normalised else centre(self.normalise(faces), self.body_size))
 
-    def probabilities(self, pixels: Tensor) -> Tensor:
-        """Calibrated probabilities (N, C): softmax of logits / temperature."""
-        return torch.softmax(self(pixels).logits / self.temperature, dim=1)
+    def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """What the exported file gives for raw pixels (N, 1, S, S), in the order of `answers`."""
+        raise NotImplementedError
+
+    def metadata(self) -> dict[str, Any]:
+        """What the exported file says of this kind of network besides what it says of all."""
+        return {}
+
+    def take(self, metadata: dict[str, Any]) -> None:
+        """Puts back what `metadata` gave and the weights do not hold."""
 
     def parameter_count(self) -> int:
         """The number of trainable numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+class Classifier(Network):
+    """A network with one score for each of its labels; `forward` gives `Outputs`.
+
+    averages: what protocols of several crops average: 'probabilities', or the 'scores' of a support-vector
+    loss, which are no logarithms of anything. The loss that a network is trained with sets it.
+    """
+
+    kind = "classifier"
+    answers = ("probabilities", *Outputs._fields)
+    averages: Literal["probabilities", "scores"] = "probabilities"
+    temperature: Tensor
+
+    def __init__(
+        self, labels: tuple[str, ...], *, normalise: Normalisation | None = None, body_size: int | None = None
+    ) -> None:
+        super().__init__(labels, normalise=normalise, body_size=body_size)
+        self.register_buffer("temperature", torch.ones(()))
+
+    def probabilities(self, pixels: Tensor) -> Tensor:
+        """Calibrated probabilities (N, C): softmax of logits / temperature."""
+        return torch.softmax(self(pixels).logits / self.temperature, dim=1)
+
+    def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Calibrated probabilities, then `Outputs`."""
+        outputs = self(pixels)
+        return (torch.softmax(outputs.logits / self.temperature, dim=1), *outputs)
+
+    def metadata(self) -> dict[str, Any]:
+        """What is averaged over crops, and the temperature, which the weights hold as well."""
+        return {"averages": self.averages, "temperature": float(self.temperature)}
+
+    def take(self, metadata: dict[str, Any]) -> None:
+        """Takes what is averaged over crops; files of the first release do not say it."""
+        self.averages = metadata.get("averages", self.averages)
+
+
+class Embedder(Network):
+    """A network that gives each face a place on a map; `forward` gives `Embedded`.
+
+    trunk: normalised faces (N, K, B, B) → maps (N, M, h, w). head: maps → places (N, D). A stage of training
+    may leave the trunk as it is and learn the head alone.
+    dimensions: D.
+    """
+
+    kind = "embedding"
+    answers = Embedded._fields
+    trunk: nn.Module
+    head: nn.Module
+    dimensions: int = 2
+
+    def body(self, faces: Tensor) -> Embedded:
+        """(N, K, B, B) → places (N, D) and the trunk's maps (N, M, h, w)."""
+        maps = self.trunk(faces)
+        return Embedded(self.head(maps), maps)
+
+    def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """`Embedded`."""
+        return tuple(self(pixels))
+
+    def metadata(self) -> dict[str, Any]:
+        """The number of dimensions of the map."""
+        return {"dimensions": self.dimensions}

@@ -90,6 +90,23 @@ class Scale(Normalisation):
         return pixels * self.factor
 
 
+class ChannelMeans(Normalisation):
+    """Repeats grey on several channels and subtracts a constant from each.
+
+    Source: the published AlexNet's preprocessing, which system D's pretrained layers need.
+    """
+
+    means: Tensor
+
+    def __init__(self, means: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("means", torch.tensor(means).reshape(1, -1, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Raw grey values 0…255 → centred channels. Shape: (N, 1, H, W) → (N, K, H, W)."""
+        return pixels - self.means
+
+
 def _blocks(images: np.ndarray) -> Iterator[np.ndarray]:
     """Parts of the faces in float64: a copy of the whole set would take eight times its memory."""
     for start in range(0, len(images), _BLOCK):

@@ -19,7 +19,6 @@ from mien.models.registry import architecture
 from mien.storage import atomic
 
 METADATA_KEY = "mien"
-_OUTPUTS = ("probabilities", "logits", "embedding", "maps")
 
 
 class _Exported(nn.Module):
@@ -30,14 +29,20 @@ class _Exported(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        outputs = self.network(pixels)
-        return (torch.softmax(outputs.logits / self.network.temperature, dim=1), *outputs)
+        return self.network.answer(pixels)
 
 
-def export(network: Network, path: Path, *, name: str, unsure_below: float, weights: str = "float32") -> None:
+def export(
+    network: Network,
+    path: Path,
+    *,
+    name: str,
+    unsure_below: float | None = None,
+    weights: str = "float32",
+) -> None:
     """Writes the network as one ONNX file by the contract in ARCHITECTURE.md; initialisers keep their names.
 
-    unsure_below: a prediction whose largest calibrated probability is lower is unsure.
+    unsure_below: a prediction whose largest calibrated probability is lower is unsure; of classifiers alone.
     weights: 'float16' halves the file: weights are rounded when stored and computed with in 32 bits.
     Raises: ModelError when `weights` is not one of `WEIGHT_TYPES`, or one is too large for 16 bits.
     """
@@ -58,7 +63,7 @@ def export(network: Network, path: Path, *, name: str, unsure_below: float, weig
             exported,
             (torch.zeros(2, 1, size, size),),
             input_names=["pixels"],
-            output_names=list(_OUTPUTS),
+            output_names=list(network.answers),
             dynamic_shapes={"pixels": {0: torch.export.Dim("faces")}},
             dynamo=True,
             optimize=False,
@@ -73,13 +78,13 @@ def export(network: Network, path: Path, *, name: str, unsure_below: float, weig
         _halve(model.graph, {name for name, value in network.named_parameters() if value.ndim > 1})
     metadata = {
         "name": name,
+        "kind": network.kind,
         "architecture": network.architecture,
         "options": network.options,
         "labels": list(network.labels),
         "input_size": size,
-        "averages": network.averages,
-        "unsure_below": unsure_below,
-        "temperature": float(network.temperature),
+        **({} if unsure_below is None else {"unsure_below": unsure_below}),
+        **network.metadata(),
     }
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(metadata)})
     onnx.checker.check_model(model)
@@ -163,7 +168,7 @@ def restore(path: Path) -> Network:
     """
     metadata, weights = read(path)
     network = architecture(metadata["architecture"]).build(metadata["options"], metadata["labels"])
-    network.averages = metadata.get("averages", network.averages)
+    network.take(metadata)
     state = network.state_dict()
     for name, value in state.items():
         if name in weights and weights[name].shape == value.shape:

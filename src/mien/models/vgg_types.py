@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mien.models.layers import cut_glorot_normal, cut_he_normal, initialise
-from mien.models.network import Network, Outputs
+from mien.models.network import Classifier, Outputs
 from mien.models.normalisation import Scale
 from mien.models.registry import Options, register
 
@@ -58,7 +58,7 @@ class VggOptions(Options):
     rescale: float = Field(1 / 255, gt=0)
 
 
-class VggType(Network):
+class VggType(Classifier):
     """Blocks of 3x3 convolutions, each block pooled 2x2, then dense layers.
 
     Maps (N, 128, 12, 12), before the last pooling, and embedding (N, 64) in type C.

@@ -20,17 +20,19 @@ from mien.training import checkpoint, processes
 from mien.training.batch_norm import synchronised
 from mien.training.optimisers import ENDED, Progress, optimiser, schedule
 from mien.training.recipe import TrainSection
-from mien.transforms import key, permutation
+from mien.transforms import key
 
 
 class Task(Protocol):
     """What the loop asks of a task.
 
     network: what is trained and saved. size: number of training examples. figures: names that `validate`
-    gives.
+    gives. separable: the loss of a batch is the mean of its examples' own, so that parts of it may be
+    computed apart.
     """
 
     figures: tuple[str, ...]
+    separable: bool
 
     @property
     def network(self) -> nn.Module: ...
@@ -41,6 +43,9 @@ class Task(Protocol):
     def to(self, device: torch.device) -> None:
         """Moves the data to the device."""
 
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """The order in which an epoch sees the examples: (size,) int64 on the CPU."""
+
     def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean loss over the examples `rows` (B,) and sums over them to report, such as `correct`.
 
@@ -49,6 +54,9 @@ class Task(Protocol):
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Figures on the validation split by name, without the prefix `validation_`."""
+
+    def observe(self, network: nn.Module, epoch: int) -> None:
+        """Called after `epoch` epochs, from 0 on, to keep of the training what the figures do not say."""
 
 
 @dataclass
@@ -125,7 +133,12 @@ class Loop:
             ) from error
 
     def _check_parts(self) -> None:
-        """A normalised dense layer has no deviation over a single example, unless others share theirs."""
+        """A loss on pairs needs whole batches; a normalised dense layer has no deviation over one example."""
+        if not self.task.separable and (processes.count() > 1 or self.settings.accumulate > 1):
+            raise RecipeError(
+                f"{processes.count()} processes, train.accumulate {self.settings.accumulate}: the loss is on "
+                "all pairs of a batch, which must stay whole; train in one process with accumulate 1"
+            )
         shared = self.settings.sync_batch_norm and processes.count() > 1
         if shared or not any(isinstance(module, nn.BatchNorm1d) for module in self.task.network.modules()):
             return
@@ -201,6 +214,8 @@ class Loop:
         Raises: TrainingDiverged when a loss or a figure is not finite.
         """
         self._write_metrics()
+        if not self.state.lasting:
+            self._observe()
         shared = self.settings.sync_batch_norm and processes.count() > 1
         with _denormals_flushed(), synchronised(self.task.network) if shared else nullcontext():
             while self.state.epoch < self.settings.epochs and not self._ended():
@@ -225,7 +240,7 @@ class Loop:
     def _epoch(self) -> None:
         state = self.state
         self.network.train()
-        order = permutation(self.settings.seed, state.epoch, self.task.size).to(self.fabric.device)
+        order = self.task.order(self.settings.seed, state.epoch).to(self.fabric.device)
         started = written = time.monotonic()
         seen_before = state.sums.get("seen", 0.0)
         for step in range(state.step_in_epoch, self.steps):
@@ -318,6 +333,7 @@ class Loop:
         state.epoch += 1
         state.step_in_epoch = 0
         state.sums = {}
+        self._observe()
         if self.settings.keep_every and state.epoch % self.settings.keep_every == 0:
             self._save_network(self.kept(state.epoch), {"epoch": state.epoch, **figures})
         # Best weights first: killed between the two writes, the epoch is run again and writes the same.
@@ -333,6 +349,11 @@ class Loop:
             figures = {f"train_{name}": value for name, value in self._means().items()}
             figures |= {f"validation_{name}": value for name, value in found.items()}
         return self.fabric.broadcast(figures)
+
+    def _observe(self) -> None:
+        if processes.is_first():
+            with torch.no_grad():
+                self.task.observe(self.network, self.state.epoch)
 
     def _select(self, figures: dict[str, float]) -> None:
         name = self.settings.select

@@ -45,3 +45,19 @@ def permutation(seed: int, epoch: int, n: int) -> Tensor:
     """The order in which epoch `epoch` sees n images: (n,) int64 on the CPU."""
     generator = torch.Generator().manual_seed(key(seed, "shuffle", epoch))
     return torch.randperm(n, generator=generator)
+
+
+def stratified(seed: int, epoch: int, labels: Tensor) -> Tensor:
+    """An order as `permutation` gives, in which any run of faces has each label in the whole's proportion.
+
+    Each label's faces are shuffled and spread evenly over the epoch, from a start of their own.
+    Shape: labels (n,) int64 on the CPU; returns (n,) int64.
+    """
+    order = permutation(seed, epoch, len(labels))
+    generator = torch.Generator().manual_seed(key(seed, "strata", epoch))
+    place = torch.empty(len(labels), dtype=torch.float64)
+    for label in labels.unique():
+        rows = order[labels[order] == label]
+        start = torch.rand((), generator=generator, dtype=torch.float64)
+        place[rows] = (torch.arange(len(rows), dtype=torch.float64) + start) / len(rows)
+    return place.argsort()

@@ -8,13 +8,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mien.faces import FaceBatch
-from mien.labels import positions
 from mien.losses import CRITERIA, distillation
+from mien.models import Classifier
+from mien.training.tasks.faces import VALIDATION_BATCH, OnFaces
 from mien.training.tasks.registry import Materials, TaskOptions, register
 from mien.training.teachers import stored_probabilities
-
-_VALIDATION_BATCH = 512
 
 
 class ClassificationOptions(TaskOptions):
@@ -23,34 +21,17 @@ class ClassificationOptions(TaskOptions):
     loss: Literal[tuple(CRITERIA)] = "cross_entropy"  # type: ignore[valid-type]
 
 
-@register("classification", options=ClassificationOptions)
-class Classification:
-    """A loss on labels; the same loss and accuracy on the validation split.
-
-    The whole dataset lies on the device as uint8; there is no loader process.
-    """
+@register("classification", options=ClassificationOptions, network=Classifier)
+class Classification(OnFaces):
+    """A loss on labels; the same loss and accuracy on the validation split."""
 
     figures: tuple[str, ...] = ("loss", "accuracy")
+    network: Classifier
 
     def __init__(self, options: ClassificationOptions, materials: Materials) -> None:
+        super().__init__(materials)
         self.on_labels = CRITERIA[options.loss]
-        materials.network.averages = self.on_labels.averages
-        self.network = materials.network
-        self.augmentation = materials.augmentation
-        self.seed = materials.seed
-        labels = materials.network.labels
-        self.images, self.labels = _tensors(materials.train, labels)
-        self.validation_images, self.validation_labels = _tensors(materials.validation, labels)
-
-    @property
-    def size(self) -> int:
-        """Number of training faces."""
-        return len(self.images)
-
-    def to(self, device: torch.device) -> None:
-        """Moves both splits to the device."""
-        for name in ("images", "labels", "validation_images", "validation_labels"):
-            setattr(self, name, getattr(self, name).to(device))
+        self.network.averages = self.on_labels.averages
 
     def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean loss of the faces `rows` (B,), and the number of right answers among them."""
@@ -58,12 +39,6 @@ class Classification:
         labels = self.labels[rows]
         correct = (logits.detach().argmax(1) == labels).sum()
         return self.criterion(logits, labels, rows), {"accuracy": correct}
-
-    def prepare(self, rows: Tensor, epoch: int) -> Tensor:
-        """The faces `rows` (B,), normalised and augmented: all that a step does before the network's body."""
-        faces = self.network.normalise(self.images[rows].float())
-        size = self.network.body_size
-        return self.augmentation(faces, size=size, seed=self.seed, epoch=epoch, rows=rows)
 
     def criterion(self, logits: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
         """The mean loss of a batch: logits (B, C), labels (B,), and which training faces they are (B,)."""
@@ -74,8 +49,8 @@ class Classification:
         """Mean loss on labels and accuracy on the validation split, each face once."""
         network.eval()
         loss = correct = 0.0
-        for start in range(0, len(self.validation_images), _VALIDATION_BATCH):
-            block = slice(start, start + _VALIDATION_BATCH)
+        for start in range(0, len(self.validation_images), VALIDATION_BATCH):
+            block = slice(start, start + VALIDATION_BATCH)
             labels = self.validation_labels[block]
             logits = network(self.validation_images[block].float()).logits
             loss += float(self.on_labels.loss(logits, labels)) * len(labels)
@@ -98,7 +73,7 @@ class DistillationOptions(ClassificationOptions):
     alpha: float = Field(0.8, ge=0, le=1)
 
 
-@register("distillation", options=DistillationOptions)
+@register("distillation", options=DistillationOptions, network=Classifier)
 class Distillation(Classification):
     """α·cross-entropy + (1−α)·KL to a teacher's stored probabilities (system C, eq. 1).
 
@@ -121,7 +96,3 @@ class Distillation(Classification):
     def criterion(self, logits: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
         """Equation 1 of system C."""
         return distillation(logits, labels, self.teacher[rows], alpha=self.alpha)
-
-
-def _tensors(faces: FaceBatch, labels: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(faces.images)[:, None], torch.from_numpy(positions(faces.labels, labels))

@@ -47,10 +47,11 @@ Builder = Callable[[Any, Materials], Task]
 
 @dataclass(frozen=True)
 class TaskKind:
-    """A registered task: its validated options and how it is built."""
+    """A registered task: its validated options, the kind of network that it trains, how it is built."""
 
     name: str
     options: type[TaskOptions]
+    network: type[Network]
     build: Builder
 
     def validated(self, options: dict[str, Any]) -> TaskOptions:
@@ -63,16 +64,30 @@ class TaskKind:
         except ValidationError as error:
             raise RecipeError(explain(error, self.options, prefix="task")) from error
 
+    def check(self, network: Network) -> None:
+        """That it trains networks of this kind.
+
+        Raises: RecipeError naming the tasks that do.
+        """
+        if isinstance(network, self.network):
+            return
+        fitting = [name for name, kind in task_kinds().items() if isinstance(network, kind.network)]
+        raise RecipeError(
+            f"task.name {self.name!r} does not train {network.architecture}: expected {' or '.join(fitting)}"
+        )
+
 
 _KINDS: dict[str, TaskKind] = {}
 TaskClass = TypeVar("TaskClass", bound=Callable[..., Task])
 
 
-def register(name: str, *, options: type[TaskOptions]) -> Callable[[TaskClass], TaskClass]:
-    """Class decorator: makes a task available under `name`."""
+def register(
+    name: str, *, options: type[TaskOptions], network: type[Network]
+) -> Callable[[TaskClass], TaskClass]:
+    """Class decorator: makes a task available under `name`. network: the base of those that it trains."""
 
     def add(build: TaskClass) -> TaskClass:
-        _KINDS[name] = TaskKind(name, options, build)
+        _KINDS[name] = TaskKind(name, options, network, build)
         return build
 
     return add

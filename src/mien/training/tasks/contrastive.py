@@ -1,0 +1,126 @@
+"""Same or different: places on a map learned from pairs alone (system D)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mien.losses import all_pairs, contrastive, pairs_of
+from mien.models import Embedder
+from mien.storage import write_json
+from mien.training.tasks.faces import VALIDATION_BATCH, OnFaces
+from mien.training.tasks.registry import Materials, TaskOptions, register
+from mien.transforms import key, stratified, uniform
+
+_PAIRS_AT_ONCE = 2_000_000
+
+
+class ContrastiveOptions(TaskOptions):
+    """Settings of `contrastive`.
+
+    margin: beyond which unlike faces no longer push each other apart. pairs: 'all' of a batch, or 'balanced':
+    of the unlike pairs of the training faces as many as there are like ones, drawn once; the others are never
+    seen. snapshots: epochs after which the map is kept, 0 for before the first; snapshot_faces: training
+    faces of each emotion on it.
+    """
+
+    margin: float = Field(1.0, gt=0)
+    pairs: Literal["all", "balanced"] = "all"
+    snapshots: tuple[int, ...] = ()
+    snapshot_faces: int = Field(60, ge=1)
+
+
+@register("contrastive", options=ContrastiveOptions, network=Embedder)
+class Contrastive(OnFaces):
+    """The contrastive loss over all pairs of a batch, each face shown once; batches are stratified.
+
+    Validation: the same loss over all pairs of the split, and how often the nearest other face is alike.
+    """
+
+    figures: tuple[str, ...] = ("loss", "nearest_alike")
+    separable = False
+    network: Embedder
+
+    def __init__(self, options: ContrastiveOptions, materials: Materials) -> None:
+        super().__init__(materials)
+        self.options = options
+        self.run = materials.run
+        counts = torch.bincount(self.labels).double()
+        alike = float((counts * (counts - 1) / 2).sum())
+        unlike = self.size * (self.size - 1) / 2 - alike
+        self.share_kept = alike / unlike if unlike else 1.0
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """Every batch has each emotion in its proportion."""
+        return stratified(seed, epoch, self.labels.cpu())
+
+    def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean loss over all pairs of the faces `rows` (B,)."""
+        places = network(self.prepare(rows, epoch), normalised=True).embedding.float()
+        kept = self.kept(rows) if self.options.pairs == "balanced" else None
+        return all_pairs(places, self.labels[rows], margin=self.options.margin, kept=kept), {}
+
+    def kept(self, rows: Tensor) -> Tensor:
+        """Which pairs of the faces `rows` (B,) are in the balanced set: (P,) bool, as `pairs_of` has them.
+
+        A pair is in it or not in every epoch alike.
+        """
+        first, second = rows[pairs_of(len(rows), rows.device)].sort(dim=0).values
+        drawn = uniform(self.seed, "balanced", 0, first * self.size + second)[:, 0] < self.share_kept
+        return drawn | (self.labels[first] == self.labels[second])
+
+    @torch.inference_mode()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Mean loss over all pairs of the validation split, and the share whose nearest face is alike."""
+        places = self.places(network, self.validation_images)
+        labels = self.validation_labels
+        pairs = total = alike = 0.0
+        block = max(1, _PAIRS_AT_ONCE // len(places))
+        for start in range(0, len(places), block):
+            rows = torch.arange(start, min(start + block, len(places)), device=places.device)
+            distance = torch.cdist(places[rows], places, compute_mode="donot_use_mm_for_euclid_dist")
+            differs = labels[rows][:, None] != labels
+            later = torch.arange(len(places), device=places.device) > rows[:, None]
+            if later.any():
+                loss = contrastive(distance[later], differs[later], margin=self.options.margin)
+                total += float(loss) * int(later.sum())
+                pairs += int(later.sum())
+            distance[torch.arange(len(rows)), rows] = torch.inf
+            alike += float((~differs).gather(1, distance.argmin(1, keepdim=True)).sum())
+        return {"loss": total / pairs, "nearest_alike": alike / len(places)}
+
+    @torch.inference_mode()
+    def places(self, network: nn.Module, images: Tensor) -> Tensor:
+        """Where the network puts raw faces (N, 1, S, S): (N, D) float32."""
+        network.eval()
+        blocks = images.split(VALIDATION_BATCH)
+        return torch.cat([network(block.float()).embedding.float() for block in blocks])
+
+    def observe(self, network: nn.Module, epoch: int) -> None:
+        """Keeps the map of some training faces, the same in every epoch, where the options ask for it."""
+        if epoch not in self.options.snapshots:
+            return
+        rows = self._shown()
+        points = self.places(network, self.images[rows]).cpu().numpy()
+        names = [self.network.labels[label] for label in self.labels[rows].tolist()]
+        found = {"epoch": epoch, "split": "training", "labels": names, "points": np.round(points, 4).tolist()}
+        write_json(snapshot(self.run, epoch), found)
+
+    def _shown(self) -> Tensor:
+        drawn = np.random.default_rng(key(self.seed, "snapshot")).permutation(self.size)
+        order = torch.from_numpy(drawn).to(self.labels.device)
+        each = [
+            order[self.labels[order] == label][: self.options.snapshot_faces]
+            for label in self.labels.unique()
+        ]
+        return torch.cat(each)
+
+
+def snapshot(run: Path, epoch: int) -> Path:
+    """Where the map after an epoch is kept in a run folder."""
+    return run / "maps" / f"epoch-{epoch:05d}.json"
