@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ from mien.faces import Prediction
 from mien.inference import lookup, predictor
 from mien.inference.annotate import annotate, caption
 from mien.inference.detectors import Detection, Framing
-from mien.inference.predictor import BATCH, Predictor
+from mien.inference.exported import BATCH, ExportedNetwork
+from mien.inference.predictor import Predictor
 from mien.labels import EMOTIONS
-from tiny_network import SIZE, reference, write_network
+from tiny_network import SIZE, reference, write_embedder, write_network
 
 
 class Fixed:
@@ -169,7 +171,7 @@ def test_predict_keeps_its_network_until_the_file_changes(tmp_path: Path, faces:
                 "unsure_below": 0.5,
                 "temperature": 1.0,
             },
-            "2 labels",
+            "names 2 labels for 7 columns of its probabilities",
         ),
     ],
 )
@@ -178,6 +180,38 @@ def test_networks_that_break_the_contract_are_refused(tmp_path: Path, metadata: 
     with pytest.raises(ModelError, match=words) as caught:
         Predictor(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"labels": ["angry"] * 7}, "names a label twice"),
+        ({"kind": "embeding"}, "kind 'embeding': did you mean 'embedding'"),
+        ({"kind": "embedding"}, "damaged metadata 'mien': KeyError.'dimensions'"),
+        ({"kind": "classifier", "unsure_below": "often"}, "damaged metadata"),
+    ],
+)
+def test_cards_that_fit_no_network_are_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ModelError, match=words) as caught:
+        ExportedNetwork(write_network(tmp_path / "n.onnx", **changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_names_no_kind_is_a_classifier(tmp_path: Path, faces: np.ndarray) -> None:
+    first = Predictor(write_network(tmp_path / "first.onnx"))
+    named = Predictor(write_network(tmp_path / "named.onnx", kind="classifier"))
+    assert first.card == named.card
+    assert first.card.kind == "classifier"
+    assert ExportedNetwork(first.path).card == first.card
+    np.testing.assert_array_equal(first.classify(faces[:3]).logits, named.classify(faces[:3]).logits)
+
+
+def test_a_network_that_maps_faces_is_refused(tmp_path: Path) -> None:
+    path = write_embedder(tmp_path / "map.onnx")
+    for read in (lambda: Predictor(path), lambda: mien.predict(np.zeros((48, 48), np.uint8), path)):
+        with pytest.raises(ModelError, match=r"gives faces places on a map: .*'mien embed' serves") as caught:
+            read()
+        assert "\n" not in str(caught.value)
 
 
 def test_a_damaged_network_and_wrong_arguments_are_refused(tmp_path: Path, network: Path) -> None:

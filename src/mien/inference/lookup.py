@@ -13,6 +13,9 @@ from mien.errors import ModelError, hint
 DEFAULT_MODEL = "conv_net"
 """The network that reads faces where none is named."""
 
+DEFAULT_MAP = "siamese_conv"
+"""The network that gives faces places on a map where none is named."""
+
 
 def shipped() -> list[str]:
     """Names of the networks in `weights/`."""
