@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-EXPECTED = ("happy", "surprise", "fear", "sad", "angry", "disgust")
+from mien.errors import DataError
+from mien.evaluation import scaling
+from mien.evaluation.circular_order import (
+    EXPECTED,
+    LEAST,
+    MOST,
+    Order,
+    all_orders,
+    angles,
+    canonical,
+    chance_within,
+    consistent,
+    exchanges,
+    neighbours,
+    order,
+    upright,
+)
+from mien.evaluation.dissimilarities import DEFAULT, applicable, dissimilarities, function
+from mien.evaluation.map_agreement import mantel, procrustes
+from mien.evaluation.resampling import Bootstrap, bootstrap
+from mien.evaluation.responses import Confusion, Embeddings, Source
+from mien.evaluation.separability import SEPARABLE, criterion, separability
+
 RESAMPLES = 1000
 
 
@@ -41,7 +65,8 @@ class EmotionMap:
 class Overlaps:
     """Which neighbouring emotions cannot be told apart, and the odds of the order once they may swap.
 
-    pairs: (emotion, emotion, separability, joined) of every pair. joined: the pairs that are.
+    pairs: (emotion, emotion, separability, joined) of every pair. joined: the pairs that are,
+    neighbours in the found order or once others have changed places.
     orders: how many orders the found one stands for. chance: their share of all orders.
     """
 
@@ -86,33 +111,6 @@ class Expectation:
             "exchanges": self.exchanges,
             "chance": self.chance,
             "consistent": self.consistent,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Bootstrap:
-    """How often each order comes when faces are drawn again, with replacement, within each emotion.
-
-    share: of the found order. expected_share, within_one_share: of the expected order, and of orders at
-    most one exchange from it; None where no order is expected. orders: (order, share), most frequent first.
-    """
-
-    resamples: int
-    seed: int
-    share: float
-    expected_share: float | None
-    within_one_share: float | None
-    orders: tuple[tuple[tuple[str, ...], float], ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "resamples": self.resamples,
-            "seed": self.seed,
-            "share": self.share,
-            "expected_share": self.expected_share,
-            "within_one_share": self.within_one_share,
-            "orders": [{"order": list(order), "share": share} for order, share in self.orders],
         }
 
 
@@ -211,3 +209,154 @@ class Circumplex:
             },
             "against": None if self.against is None else self.against.to_dict(),
         }
+
+
+def analyse(
+    source: Source,
+    *,
+    measure: str = DEFAULT,
+    expected: Sequence[str] = EXPECTED,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    against: Source | None = None,
+) -> Circumplex:
+    """The circumplex of a source, and how far to trust it.
+
+    measure: one of `dissimilarities.MEASURES`. expected: the order to compare with; emotions that the
+    source lacks are left out of it, and there is none where the source has one that it lacks. resamples: of
+    the bootstrap, 0 for none. seed: of the bootstrap, the random starts and the parts of a
+    cross-validation. against: a second source, compared on the emotions that both have.
+    Raises: DataError when there are not 3 to 8 emotions, the measure is unknown or does not fit, the
+    expected order names an emotion twice, or the sources share fewer than 3 emotions.
+    """
+    emotions = source.emotions
+    _check(emotions, expected, resamples, seed)
+    unlike = dissimilarities(source, measure)
+    metric = emotion_map(unlike.values, emotions, seed=seed)
+    overlaps = _overlaps(source, metric.order, seed)
+    expectation = _expectation(metric.order, expected, overlaps.joined)
+    faces = _faces(source)
+    return Circumplex(
+        kind=source.kind,
+        name=source.source,
+        faces=None if faces is None else sum(faces.values()),
+        per_emotion=faces,
+        emotions=emotions,
+        measure=measure,
+        how=unlike.how,
+        dissimilarities=unlike.values,
+        responses=None if isinstance(source, Embeddings) else source.rows,
+        metric=metric,
+        nonmetric=emotion_map(unlike.values, emotions, metric=False, seed=seed),
+        chance=chance_within(0, len(emotions)),
+        overlaps=overlaps,
+        expected=expectation,
+        bootstrap=bootstrap(
+            source,
+            measure,
+            metric.points,
+            expected=expectation.order if expectation else None,
+            resamples=resamples,
+            seed=seed,
+        ),
+        measures=_by_every_measure(source, seed),
+        against=None if against is None else _agreement(source, against, measure, seed),
+    )
+
+
+def emotion_map(
+    values: NDArray[np.float64], emotions: tuple[str, ...], *, metric: bool = True, seed: int = 0
+) -> EmotionMap:
+    """Dissimilarities (C, C) scaled into the plane, the map turned upright."""
+    found = scaling.mds(values, metric=metric, seed=seed)
+    points = upright(found.points, emotions)
+    return EmotionMap(emotions, points, found.stress, angles(points), order(found.points, emotions))
+
+
+def _check(emotions: Sequence[str], expected: Sequence[str], resamples: int, seed: int) -> None:
+    if not LEAST <= len(emotions) <= MOST:
+        raise DataError(f"{len(emotions)} emotions ({', '.join(emotions)}): an order needs {LEAST} to {MOST}")
+    for emotion in expected:
+        if list(expected).count(emotion) > 1:
+            raise DataError(f"the expected order names {emotion!r} twice: expected each emotion once")
+    if resamples < 0 or seed < 0:
+        raise DataError(f"{resamples} resamples with seed {seed}: expected neither below 0")
+
+
+def _faces(source: Source) -> dict[str, int] | None:
+    if not isinstance(source, Confusion):
+        counts = np.bincount(source.labels, minlength=len(source.emotions)).tolist()
+    elif source.counted:
+        counts = [round(total) for total in source.counts.sum(axis=1)]
+    else:
+        return None
+    return dict(zip(source.emotions, counts, strict=True))
+
+
+def _overlaps(source: Source, found: Order, seed: int) -> Overlaps:
+    values = separability(source, seed)
+    every = [(i, j) for i, j in combinations(range(len(found)), 2)]
+    names = {(i, j): (source.emotions[i], source.emotions[j]) for i, j in every}
+    inseparable = [names[pair] for pair in every if values[pair] < SEPARABLE]
+    orders = consistent(found, inseparable)
+    # Also those that become neighbours once others have changed places.
+    beside = set().union(*(neighbours(one) for one in orders))
+    joined = tuple(pair for pair in inseparable if frozenset(pair) in beside)
+    return Overlaps(
+        pairs=tuple((*names[pair], float(values[pair]), names[pair] in joined) for pair in every),
+        joined=joined,
+        orders=len(orders),
+        chance=len(orders) / len(all_orders(found)),
+        criterion=criterion(source.kind),
+    )
+
+
+def _expectation(
+    found: Order, expected: Sequence[str], joined: Sequence[tuple[str, str]]
+) -> Expectation | None:
+    here = [emotion for emotion in expected if emotion in found]
+    if len(here) < len(found):
+        return None
+    wanted = canonical(here)
+    apart = exchanges(found, wanted)
+    return Expectation(wanted, apart, chance_within(apart, len(found)), wanted in consistent(found, joined))
+
+
+def _by_every_measure(source: Source, seed: int) -> dict[str, tuple[Order, float]]:
+    found = {}
+    for measure in applicable(source):
+        values = function(source, measure)(source.rows)
+        if values.any():
+            one = emotion_map(values, source.emotions, seed=seed)
+            found[measure] = (one.order, one.stress)
+    return found
+
+
+def _agreement(source: Source, against: Source, measure: str, seed: int) -> Agreement:
+    common = tuple(emotion for emotion in source.emotions if emotion in against.emotions)
+    if len(common) < LEAST:
+        raise DataError(
+            f"{source.source or 'the source'} and {against.source or 'the other'} share {len(common)} "
+            f"emotions: expected at least {LEAST} to compare"
+        )
+    places = [[one.emotions.index(emotion) for emotion in common] for one in (source, against)]
+    values = [
+        dissimilarities(one, measure).values[np.ix_(place, place)]
+        for one, place in zip((source, against), places, strict=True)
+    ]
+    maps = [emotion_map(one, common, seed=seed) for one in values]
+    by_pairs, by_maps = mantel(*values), procrustes(maps[0].points, maps[1].points)
+    apart = exchanges(maps[0].order, maps[1].order)
+    return Agreement(
+        name=against.source,
+        emotions=common,
+        mantel_r=by_pairs.r,
+        mantel_p=by_pairs.p,
+        disparity=by_maps.disparity,
+        procrustes_p=by_maps.p,
+        relabellings=by_pairs.relabellings,
+        ours=by_maps.ours,
+        theirs=by_maps.theirs,
+        exchanges=apart,
+        chance=chance_within(apart, len(common)),
+    )
