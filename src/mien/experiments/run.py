@@ -16,16 +16,20 @@ from mien.errors import CheckpointError, DataError, RecipeError
 from mien.evaluation import protocols
 from mien.experiments.splits import Note, Splits, read_splits
 from mien.faces import FaceBatch
-from mien.models import Network, architecture
+from mien.models import Embedder, Network, architecture
 from mien.storage import write_json, write_text
 from mien.training import processes
-from mien.training.loop import Loop, Report, State
+from mien.training.loop import Loop, Report, State, Task
 from mien.training.optimisers import optimiser, schedule
-from mien.training.recipe import Recipe, explain
+from mien.training.recipe import FrozenSection, Recipe, explain
 from mien.training.start import start_from
 from mien.training.tasks import task_kind
+from mien.training.tasks.contrastive import Contrastive
 from mien.training.tasks.registry import Materials
 from mien.transforms import Augmentation, key
+
+FROZEN = "frozen"
+"""The first stage's folder in a run folder."""
 
 DESCRIPTION = {"summary", "budget", "paper", "search", "test", "export"}
 """Sections of a recipe that change nothing in what is trained."""
@@ -79,7 +83,7 @@ def fit(
         _check_folder(order)
     check(recipe)
     faces = read_splits(recipe, order.data, skip_bad=order.skip_bad, note=note)
-    network = build_network(recipe, faces.train, order.start, note)
+    network = build_network(recipe, faces.train, _start(order), note)
     kind = task_kind(recipe.task.name)
     materials = Materials(
         network, faces.train, faces.validation, _augmentation(recipe), recipe.train.seed, order.run
@@ -93,7 +97,27 @@ def fit(
         begun = _resume(order, loop.state) if resumed else _begin(order)
     if resumed:
         note(f"resumed in epoch {loop.state.epoch + 1}, step {loop.state.step_in_epoch + 1}")
+    if recipe.frozen is not None and not loop.state.lasting:
+        _learn_head(order, task, recipe.frozen, _fingerprint(order, faces), report, note)
     return network, faces, begun, loop.fit()
+
+
+def _learn_head(
+    order: Order, task: Task, stage: FrozenSection, fingerprint: str, report: Report | None, note: Note
+) -> None:
+    """The first stage: leaves the best head in the task's network, and its own record in `frozen/`."""
+    assert isinstance(task, Contrastive)
+    run = order.run / FROZEN
+    note("first stage: the trunk keeps its weights")
+    changes = {"epochs": stage.epochs, "patience": stage.patience, "lr": stage.lr, "schedule": stage.schedule}
+    given = {key: value for key, value in changes.items() if value is not None or key == "patience"}
+    loop = Loop(
+        task.frozen(run), order.recipe.train.model_copy(update=given), run, f"{fingerprint}:{FROZEN}", report
+    )
+    if order.resume:
+        loop.resume()
+    state = loop.fit()
+    note(f"best {loop.settings.select} {state.best:.4f} in epoch {state.best_epoch + 1}; now all of it")
 
 
 def check(recipe: Recipe) -> None:
@@ -106,6 +130,8 @@ def check(recipe: Recipe) -> None:
     kind = task_kind(recipe.task.name)
     kind.check(network)
     kind.validated(recipe.task.options)
+    if recipe.frozen is not None and not isinstance(network, Embedder):
+        raise RecipeError(f"recipe {recipe.name}: frozen: {recipe.model.name} has no trunk to freeze")
     augmentation = _augmentation(recipe)
     try:
         augmentation.check(network.body_size, network.input_size)
@@ -156,6 +182,11 @@ def _augmentation(recipe: Recipe) -> Augmentation:
         raise RecipeError(f"recipe {recipe.name}: {explain(error, Augmentation, 'augment')}") from error
 
 
+def _start(order: Order) -> str | None:
+    """The network that the run begins with: the person's choice before the recipe's."""
+    return order.start or order.recipe.start
+
+
 def _check_folder(order: Order) -> None:
     run = order.run
     try:
@@ -173,7 +204,7 @@ def _check_folder(order: Order) -> None:
 def _fingerprint(order: Order, faces: Splits) -> str:
     """What a resumed run must share with the one it resumes: settings, starting weights and data."""
     digest = hashlib.sha256(order.recipe.model_dump_json(exclude=DESCRIPTION, exclude_defaults=True).encode())
-    digest.update(str(order.start).encode())
+    digest.update(str(_start(order)).encode())
     for part in (faces.train, faces.validation):
         digest.update(part.images.tobytes())
         digest.update(part.labels.tobytes())
@@ -186,7 +217,7 @@ def _begin(order: Order) -> dict[str, Any]:
         "recipe": order.recipe.name,
         "recipe_as_run": order.recipe.model_dump(mode="json", exclude_none=True),
         "command": order.command,
-        "start": order.start,
+        "start": _start(order),
         "seed": order.recipe.train.seed,
         "commit": ledger.commit(),
         "mien": __version__,

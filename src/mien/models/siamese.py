@@ -100,7 +100,7 @@ class SiameseConvOptions(HeadOptions):
     """
 
     filters: tuple[int, ...] = Field((32, 64, 96, 128), min_length=1, max_length=5)
-    convolutions: int = Field(2, ge=1, le=4)
+    convolutions: int = Field(1, ge=1, le=4)
 
 
 @register(
@@ -110,7 +110,7 @@ class SiameseConvOptions(HeadOptions):
     source="System D's head on a trunk of ours, for faces of FER-2013's size.",
 )
 class SiameseConv(Siamese):
-    """Eight convolutions with default options; four with `convolutions` 1."""
+    """Four convolutions with default options; eight with `convolutions` 2."""
 
     def __init__(self, options: SiameseConvOptions, labels: tuple[str, ...]) -> None:
         maps = (1, *options.filters)

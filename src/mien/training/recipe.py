@@ -86,6 +86,19 @@ class TrainSection(Section):
     sync_batch_norm: bool = False
 
 
+class FrozenSection(Section):
+    """A first stage in which the network's trunk keeps the weights that it begins with and its head learns.
+
+    Faces are shown as they are: the trunk sees each once, and what it gives is kept. lr, schedule: in place
+    of `train`'s; all other settings are `train`'s own. The second stage begins with the best head.
+    """
+
+    epochs: int = Field(100, ge=1)
+    patience: int | None = Field(10, ge=1)
+    lr: float | None = Field(None, gt=0)
+    schedule: NamedSection | None = None
+
+
 ProtocolName = Literal["single", "eval1", "eval2"]
 """How a picture is shown to a network at test time; `evaluation.protocols` holds them."""
 
@@ -159,7 +172,10 @@ class SearchRange(Section):
 
 
 class Recipe(Section):
-    """One experiment. name: its path under `recipes/` without the suffix. search: what a search varies."""
+    """One experiment. name: its path under `recipes/` without the suffix. search: what a search varies.
+
+    start: a network to begin with, as `mien train --from` names one. frozen: a first stage, if there is one.
+    """
 
     name: str
     summary: str
@@ -167,6 +183,8 @@ class Recipe(Section):
     model: NamedSection
     task: NamedSection = NamedSection(name="classification")
     augment: dict[str, Any] = {}
+    start: str | None = None
+    frozen: FrozenSection | None = None
     train: TrainSection = TrainSection()
     test: TestSection = TestSection()
     export: ExportSection = ExportSection()
@@ -218,7 +236,7 @@ def load(
     tree = _merged(deepcopy(_NAMED), _inherited(path, folder, ()))
     changes = tree.get("budget", {}).get(budget, {})
     if budget == "smoke":
-        changes = {**SMOKE, **changes}
+        changes = {**SMOKE, **({"frozen.epochs": 2} if "frozen" in tree else {}), **changes}
     for key, value in changes.items():
         _assign(tree, key, value)
     for override in overrides:

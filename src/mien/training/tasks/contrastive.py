@@ -18,6 +18,7 @@ from mien.training.tasks.registry import Materials, TaskOptions, register
 from mien.transforms import key, stratified, uniform
 
 _PAIRS_AT_ONCE = 2_000_000
+_FACES_AT_ONCE = 64
 
 
 class ContrastiveOptions(TaskOptions):
@@ -50,6 +51,7 @@ class Contrastive(OnFaces):
         super().__init__(materials)
         self.options = options
         self.run = materials.run
+        self.emotions = materials.network.labels
         counts = torch.bincount(self.labels).double()
         alike = float((counts * (counts - 1) / 2).sum())
         unlike = self.size * (self.size - 1) / 2 - alike
@@ -61,7 +63,7 @@ class Contrastive(OnFaces):
 
     def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean loss over all pairs of the faces `rows` (B,)."""
-        places = network(self.prepare(rows, epoch), normalised=True).embedding.float()
+        places = self.embed(network, self.prepare(rows, epoch), normalised=True)
         kept = self.kept(rows) if self.options.pairs == "balanced" else None
         return all_pairs(places, self.labels[rows], margin=self.options.margin, kept=kept), {}
 
@@ -99,7 +101,12 @@ class Contrastive(OnFaces):
         """Where the network puts raw faces (N, 1, S, S): (N, D) float32."""
         network.eval()
         blocks = images.split(VALIDATION_BATCH)
-        return torch.cat([network(block.float()).embedding.float() for block in blocks])
+        return torch.cat([self.embed(network, block.float()) for block in blocks])
+
+    def embed(self, network: nn.Module, faces: Tensor, normalised: bool = False) -> Tensor:
+        """Places of faces, raw or normalised: (N, D) float32."""
+        places: Tensor = network(faces, normalised=normalised).embedding
+        return places.float()
 
     def observe(self, network: nn.Module, epoch: int) -> None:
         """Keeps the map of some training faces, the same in every epoch, where the options ask for it."""
@@ -107,7 +114,7 @@ class Contrastive(OnFaces):
             return
         rows = self._shown()
         points = self.places(network, self.images[rows]).cpu().numpy()
-        names = [self.network.labels[label] for label in self.labels[rows].tolist()]
+        names = [self.emotions[label] for label in self.labels[rows].tolist()]
         found = {"epoch": epoch, "split": "training", "labels": names, "points": np.round(points, 4).tolist()}
         write_json(snapshot(self.run, epoch), found)
 
@@ -119,6 +126,42 @@ class Contrastive(OnFaces):
             for label in self.labels.unique()
         ]
         return torch.cat(each)
+
+    def frozen(self, run: Path) -> HeadAlone:
+        """The same task for a stage in which the trunk keeps its weights. run: folder for what it stores."""
+        return HeadAlone(self, run)
+
+
+class HeadAlone(Contrastive):
+    """The head of an embedder on its trunk's maps, which are computed once for every face and kept.
+
+    The maps take 4 bytes a number: 260 kB a face for `siamese_alexnet`.
+    """
+
+    def __init__(self, whole: Contrastive, run: Path) -> None:
+        self.__dict__.update(whole.__dict__)
+        self.run = run
+        embedder = whole.network
+        self.network = embedder.head  # type: ignore[assignment]
+        embedder.eval()
+        self.images, self.validation_images = (
+            _maps(embedder, images) for images in (whole.images, whole.validation_images)
+        )
+
+    def prepare(self, rows: Tensor, epoch: int) -> Tensor:
+        """The kept maps of the faces `rows` (B,): (B, M, h, w)."""
+        return self.images[rows]
+
+    def embed(self, network: nn.Module, faces: Tensor, normalised: bool = False) -> Tensor:
+        """Places of faces by their maps: (N, M, h, w) → (N, D) float32."""
+        places: Tensor = network(faces)
+        return places.float()
+
+
+@torch.no_grad()
+def _maps(embedder: Embedder, images: Tensor) -> Tensor:
+    """What the trunk gives for raw faces (N, 1, S, S): (N, M, h, w) float32."""
+    return torch.cat([embedder(block.float()).maps for block in images.split(_FACES_AT_ONCE)])
 
 
 def snapshot(run: Path, epoch: int) -> Path:
