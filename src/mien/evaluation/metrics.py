@@ -55,7 +55,7 @@ class ClassFigures:
         return cls(**{**stored, "recall_ci95": None if ends is None else (ends[0], ends[1])})
 
 
-def wilson(successes: int, n: int) -> tuple[float, float]:
+def wilson(successes: float, n: int) -> tuple[float, float]:
     """Wilson's 95 % score interval of a proportion.
 
     Source: Wilson 1927; (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n).

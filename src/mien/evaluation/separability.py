@@ -49,7 +49,9 @@ def separability(source: Source, seed: int = 0) -> Matrix:
     """
     if isinstance(source, Responses):
         return _of_answers(source)
-    return _of_rates(source) if isinstance(source, Confusion) else _of_points(source, seed)
+    if isinstance(source, Confusion):
+        return _of_rates(source)
+    return _balanced(parted(source, seed) / np.bincount(source.labels)[:, None])
 
 
 def _of_answers(source: Responses) -> Matrix:
@@ -70,8 +72,13 @@ def _of_rates(source: Confusion) -> Matrix:
     return _balanced(np.divide(own, either, out=np.full(either.shape, 0.5), where=either > 0))
 
 
-def _of_points(source: Embeddings, seed: int) -> Matrix:
-    """Fisher's discriminant with equal priors and a pooled covariance, trained on the other parts."""
+def parted(source: Embeddings, seed: int = 0) -> Matrix:
+    """How many faces of each emotion (row) lie on its side of the line between it and another: (C, C).
+
+    Fisher's discriminant with equal priors and a pooled covariance, fitted on the other parts; a face on the
+    line counts half. The diagonal is 0.
+    Raises: DataError as `separability` does.
+    """
     groups = [source.points[source.labels == i] for i in range(len(source.emotions))]
     for emotion, points in zip(source.emotions, groups, strict=True):
         if len(points) < 2:
@@ -93,7 +100,7 @@ def _of_points(source: Embeddings, seed: int) -> Matrix:
             middle = (centres[i] + centres[j]) / 2
             right[i, j] += _positive((held[i] - middle) @ axis)
             right[j, i] += _positive((middle - held[j]) @ axis)
-    return _balanced(right / np.array([len(points) for points in groups])[:, None])
+    return right
 
 
 def _discriminant(pooled: Matrix, difference: NDArray[np.float64]) -> NDArray[np.float64]:
