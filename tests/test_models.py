@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,13 +11,17 @@ import onnxruntime
 import pytest
 import torch
 
-from mien.errors import ModelError
-from mien.labels import EMOTIONS
-from mien.models import Network, architecture, architectures
+from mien.errors import ModelError, RecipeError
+from mien.labels import EMOTIONS, SIX
+from mien.losses import all_pairs, cross_entropy
+from mien.models import Classifier, Network, architecture, architectures
 from mien.models.onnx_file import export, read, restore
 from mien.training.start import start_from
+from mien.training.tasks.registry import task_kind
 
 NAMES = list(architectures())
+EMBEDDERS = ["siamese_alexnet", "siamese_conv"]
+CLASSIFIERS = [name for name in NAMES if name not in EMBEDDERS]
 
 # Counted by hand from system C's text; the baseline's filter and unit counts are our choice.
 PARAMETERS = {
@@ -36,6 +41,12 @@ PARAMETERS = {
     ("vgg_d", ()): 589_095,
     ("vgg_e", ()): 1_325_991,
     ("vgg_f", ()): 1_916_583,
+    # System D, 'Architecture': conv1, conv2 (48 inputs a filter, or all 96), conv3, then the dense layers.
+    ("siamese_alexnet", ()): 34_944 + 307_456 + 885_120 + 66_454_528 + 262_400 + 514,
+    ("siamese_alexnet", (("groups", 1),)): 34_944 + 614_656 + 885_120 + 66_454_528 + 262_400 + 514,
+    # Its trunk is ours: eight convolutions without bias, their batch normalisations, the same dense layers.
+    ("siamese_conv", ()): 9 * 51_232 + 2 * 640 + 1_180_672 + 262_400 + 514,
+    ("siamese_conv", (("convolutions", 1),)): 9 * 20_512 + 2 * 320 + 1_180_672 + 262_400 + 514,
 }
 
 
@@ -52,6 +63,17 @@ def faces(network: Network, n: int, seed: int = 1) -> torch.Tensor:
     return torch.from_numpy(rng.integers(0, 256, (n, 1, network.input_size, network.input_size))).float()
 
 
+def main_output(outputs: Any) -> torch.Tensor:
+    """What a network is for: a classifier's scores, an embedder's places."""
+    return outputs[0]
+
+
+def loss(outputs: Any) -> torch.Tensor:
+    """A loss of the network's kind, on labels that come round again after seven faces."""
+    labels = torch.arange(len(outputs[0])) % 7
+    return {"logits": cross_entropy, "embedding": all_pairs}[outputs._fields[0]](outputs[0], labels)
+
+
 @pytest.mark.parametrize(("name", "options"), PARAMETERS)
 def test_parameter_counts(name: str, options: tuple[tuple[str, object], ...]) -> None:
     chosen = architecture(name)
@@ -63,11 +85,12 @@ def test_parameter_counts(name: str, options: tuple[tuple[str, object], ...]) ->
 def test_forward_and_backward_are_finite(name: str) -> None:
     network = build(name)
     outputs = network(faces(network, 8))
-    assert outputs.logits.shape == (8, len(EMOTIONS))
+    width = {"classifier": len(EMOTIONS), "embedding": 2}[network.kind]
+    assert main_output(outputs).shape == (8, width)
     assert outputs.embedding.shape[0] == outputs.maps.shape[0] == 8
     assert outputs.embedding.ndim == 2
     assert outputs.maps.ndim == 4
-    torch.nn.functional.cross_entropy(outputs.logits, torch.arange(8) % 7).backward()
+    loss(outputs).backward()
     for key, parameter in network.named_parameters():
         assert parameter.grad is not None, key
         assert torch.isfinite(parameter.grad).all(), key
@@ -78,7 +101,7 @@ def test_every_parameter_learns(name: str) -> None:
     network = build(name)
     before = {key: value.clone() for key, value in network.named_parameters()}
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1)
-    torch.nn.functional.cross_entropy(network(faces(network, 14)).logits, torch.arange(14) % 7).backward()
+    loss(network(faces(network, 14))).backward()
     optimiser.step()
     still = [
         key
@@ -94,8 +117,8 @@ def test_batch_of_one_equals_its_row(name: str) -> None:
     network = build(name).eval()
     batch = faces(network, 5)
     with torch.inference_mode():
-        together = network(batch).logits
-        alone = torch.cat([network(batch[i : i + 1]).logits for i in range(5)])
+        together = main_output(network(batch))
+        alone = torch.cat([main_output(network(batch[i : i + 1])) for i in range(5)])
     torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
 
 
@@ -111,27 +134,27 @@ def test_same_seed_same_network(name: str) -> None:
 def test_export_agrees_and_reads_back(name: str, tmp_path: Path) -> None:
     network = build(name)
     network.train()
-    for seed in range(3):
-        network(faces(network, 16, seed))
-    network.eval()
     with torch.no_grad():
-        network.temperature.fill_(1.7)
+        for seed in range(3):
+            network(faces(network, 16 if network.input_size == 48 else 2, seed))
+    network.eval()
     path = tmp_path / "network.onnx"
-    export(network, path, name=name, unsure_below=0.5)
+    export(network, path, name=name)
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert tuple(output.name for output in session.get_outputs()) == network.answers
+    assert session.get_outputs()[0].shape[0] == session.get_inputs()[0].shape[0] == "faces"
     for n in (1, 6):
         pixels = faces(network, n, seed=9)
-        probabilities, logits, embedding, maps = session.run(None, {"pixels": pixels.numpy()})
+        found = session.run(None, {"pixels": pixels.numpy()})
         with torch.inference_mode():
-            expected = network(pixels)
-        np.testing.assert_allclose(logits, expected.logits, atol=1e-4, rtol=1e-4)
-        np.testing.assert_allclose(embedding, expected.embedding, atol=1e-4, rtol=1e-4)
-        np.testing.assert_allclose(maps, expected.maps, atol=1e-4, rtol=1e-4)
-        np.testing.assert_allclose(probabilities, torch.softmax(expected.logits / 1.7, 1), atol=1e-5)
+            expected = network.answer(pixels)
+        for output, mine, theirs in zip(network.answers, found, expected, strict=True):
+            np.testing.assert_allclose(mine, theirs, atol=1e-4, rtol=1e-4, err_msg=output)
 
     metadata, _ = read(path)
-    assert metadata["architecture"] == name
+    assert (metadata["architecture"], metadata["kind"]) == (name, network.kind)
+    assert (metadata["options"], metadata["input_size"]) == (network.options, network.input_size)
     assert tuple(metadata["labels"]) == EMOTIONS
     again = restore(path)
     for key, value in network.state_dict().items():
@@ -139,10 +162,59 @@ def test_export_agrees_and_reads_back(name: str, tmp_path: Path) -> None:
             assert torch.equal(value, again.state_dict()[key]), key
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifiers_file_gives_calibrated_probabilities(name: str, tmp_path: Path) -> None:
+    network = build(name).eval()
+    assert isinstance(network, Classifier)
+    network.temperature.fill_(1.7)
+    path = tmp_path / "network.onnx"
+    export(network, path, name=name, unsure_below=0.5)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    outputs = {output.name for output in session.get_outputs()}
+    assert outputs == {"probabilities", "logits", "embedding", "maps"}
+    pixels = faces(network, 6, seed=9)
+    found = session.run(["probabilities"], {"pixels": pixels.numpy()})[0]
+    with torch.inference_mode():
+        expected = torch.softmax(network(pixels).logits / 1.7, 1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    metadata, _ = read(path)
+    assert metadata["temperature"] == pytest.approx(1.7)
+    assert (metadata["averages"], metadata["unsure_below"]) == ("probabilities", 0.5)
+
+
+def test_an_embedders_file_gives_places_alone(tmp_path: Path) -> None:
+    network = architecture("siamese_conv").build({"dimensions": 3}, labels=SIX).eval()
+    path = tmp_path / "network.onnx"
+    export(network, path, name="map")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == ["embedding", "maps"]
+    assert [len(output.shape) for output in session.get_outputs()] == [2, 4]
+    assert session.get_outputs()[0].shape[1] == 3
+    metadata, weights = read(path)
+    assert (metadata["kind"], metadata["dimensions"], tuple(metadata["labels"])) == ("embedding", 3, SIX)
+    assert not {"temperature", "averages", "unsure_below"} & {*metadata, *weights}
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_other_label_sets(name: str) -> None:
     network = architecture(name).build(labels=("happy", "sad"))
     assert network(faces(network, 3)).logits.shape == (3, 2)
+
+
+def test_an_embedders_labels_change_nothing_of_it() -> None:
+    counts = {labels: architecture("siamese_conv").parameters(labels=labels) for labels in (EMOTIONS, SIX)}
+    assert len(set(counts.values())) == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "expected"),
+    [("classification", "siamese_conv", "contrastive"), ("contrastive", "conv_net", "classification")],
+)
+def test_a_task_refuses_networks_of_another_kind(task: str, name: str, expected: str) -> None:
+    network = architecture(name).build()
+    task_kind(expected).check(network)
+    with pytest.raises(RecipeError, match=f"^task.name '{task}' does not train {name}: expected {expected}"):
+        task_kind(task).check(network)
 
 
 def test_the_body_sees_the_middle_of_the_normalised_face() -> None:
