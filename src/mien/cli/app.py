@@ -10,6 +10,7 @@ import typer
 
 from mien import __version__
 from mien.cli.bench import bench
+from mien.cli.circumplex import circumplex
 from mien.cli.data import data
 from mien.cli.evaluate import evaluate
 from mien.cli.fetch import fetch
@@ -60,6 +61,7 @@ app.command()(recipes)
 app.command()(train)
 app.command()(search)
 app.command()(evaluate)
+app.command()(circumplex)
 app.command()(reproduce)
 app.command()(bench)
 app.add_typer(data)

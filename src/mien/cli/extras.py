@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from mien.errors import MissingDependency
 
 _PROBES = {
-    "analysis": ("pyarrow", "h5py", "matplotlib", "pydantic", "tomli_w"),
+    "analysis": ("pyarrow", "h5py", "matplotlib", "pydantic", "tomli_w", "sklearn", "scipy"),
     "train": ("torch", "lightning_fabric", "safetensors", "optuna", "onnx", "onnxscript"),
 }
 

@@ -1,0 +1,351 @@
+"""Files that a map of emotions comes from: confusion matrices and labelled points, in JSON or CSV.
+
+`KINDS` holds every kind; a file's is found by its content. What `open_source` returns is made into the
+statistics' own `Confusion` or `Embeddings` by its `make`, for the emotions that are wanted.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import DataError, hint
+from mien.evaluation import responses
+from mien.labels import EMOTIONS, SIX, SYNONYMS, emotion_index
+
+_LABEL_COLUMNS = ("label", "emotion")
+
+
+class Content(Protocol):
+    """What a source file holds.
+
+    name: of the source, for titles and messages. emotions: those of the six that it has, in their order.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def emotions(self) -> tuple[str, ...]: ...
+
+    def make(self, emotions: Sequence[str]) -> responses.Source:
+        """The source for the statistics, of these emotions alone.
+
+        Raises: DataError when an emotion is unknown or not there, or `responses` refuses what is left.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A confusion matrix as it was read: values (R, C), rows truth, the same names for rows and columns."""
+
+    name: str
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Those of the six that the matrix names."""
+        return tuple(emotion for emotion in SIX if emotion in self.names)
+
+    def make(self, emotions: Sequence[str]) -> responses.Source:
+        """The rows and columns of these emotions; rows of others may be empty."""
+        if self.values.ndim != 2 or self.values.shape != (len(self.names), len(self.names)):
+            # Says what is wrong with the shape or the number of names.
+            return responses.confusion(self.values, self.names, self.name)
+        for emotion in emotions:
+            _check_held(emotion, self.names, f"row of {emotion} in {self.name}")
+        # Whether entries count faces shows in whole rows, before columns are dropped.
+        filled = [i for i, row in enumerate(self.values) if row.any() or self.names[i] in emotions]
+        whole = responses.confusion(
+            self.values[np.ix_(filled, filled)], [self.names[i] for i in filled], self.name
+        )
+        chosen = [self.names.index(emotion) for emotion in emotions]
+        return responses.confusion(self.values[np.ix_(chosen, chosen)], emotions, self.name, whole.counted)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Points:
+    """Embeddings as they were read: points (N, D); labels (N,), indices into `EMOTIONS`."""
+
+    name: str
+    points: NDArray[np.float64]
+    labels: NDArray[np.int64]
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """Those of the six that label a point."""
+        return present(self.labels)
+
+    def make(self, emotions: Sequence[str]) -> responses.Source:
+        """The points of these emotions."""
+        return responses.embeddings(self.points, self.labels, emotions, self.name)
+
+
+def present(labels: NDArray[np.int64]) -> tuple[str, ...]:
+    """Those of the six that are among the labels (N,), indices into `EMOTIONS`."""
+    held = set(np.unique(labels).tolist())
+    return tuple(emotion for emotion in SIX if EMOTIONS.index(emotion) in held)
+
+
+def _check_held(emotion: str, names: Sequence[str], what: str) -> None:
+    if emotion not in EMOTIONS:
+        raise DataError(f"unknown emotion {emotion!r}: {hint(emotion, EMOTIONS)}")
+    if emotion not in names:
+        raise DataError(f"no {what}: it has {', '.join(names)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """What is seen of a source before its kind is known.
+
+    value: what its JSON holds, None where it is none. head: the cells of its first line, in lower case.
+    """
+
+    path: Path
+    value: Any
+    head: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of source file: how it is recognised by its content, and read.
+
+    read: the file, and the split that is wanted or None.
+    """
+
+    description: str
+    recognises: Callable[[Peek], bool]
+    read: Callable[[Peek, str | None], Content]
+
+
+def open_source(path: Path, split: str | None = None) -> Content:
+    """A source file of any kind but a dataset of faces, which `open_faces` reads.
+
+    split: chooses among the splits of a ledger entry.
+    Raises: DataError when the file is of no known kind, or not what its kind promises.
+    """
+    seen = _peek(path)
+    for kind in KINDS.values():
+        if kind.recognises(seen):
+            return kind.read(seen, split)
+    if seen.value is not None:
+        told = "; ".join(kind.description for kind in KINDS.values())
+        raise DataError(f"{path} is JSON of no known kind: expected {told}")
+    raise DataError(f"{path} is no source of a map: expected a dataset of faces; {_described()}")
+
+
+def _described() -> str:
+    return "; ".join(kind.description for kind in KINDS.values())
+
+
+def _peek(path: Path) -> Peek:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path} is no source of a map ({error}): expected a dataset of faces; {_described()}"
+        ) from error
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            return Peek(path, json.loads(text), ())
+        except ValueError as error:
+            raise DataError(f"{path} does not parse as JSON: {error}") from error
+    first = next(csv.reader(text.splitlines()), [])
+    return Peek(path, None, tuple(cell.strip().lower() for cell in first))
+
+
+def _names(values: Iterable[Any], where: str) -> tuple[str, ...]:
+    found = []
+    for value in values:
+        try:
+            found.append(EMOTIONS[emotion_index(str(value))])
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
+    return tuple(found)
+
+
+def _array(values: Any, where: str) -> NDArray[np.float64]:
+    """Numbers in rows of one length.
+
+    Raises: DataError naming the place.
+    """
+    try:
+        found = np.array(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{where} holds what is no table of numbers: expected rows of one length") from error
+    return found
+
+
+def _read_matrix(seen: Peek, split: str | None) -> Content:
+    _refuse_split(seen, split)
+    return _matrix(seen.value, seen.path.name)
+
+
+def _matrix(value: dict[str, Any], name: str) -> Table:
+    labels = value.get("labels", list(value.get("per_class", ())))
+    if not isinstance(labels, list) or not labels:
+        raise DataError(f"{name} has a confusion matrix without labels: expected the names of its rows")
+    return Table(name, _names(labels, name), _array(value["confusion"], f"the confusion matrix of {name}"))
+
+
+def _read_entry(seen: Peek, split: str | None) -> Content:
+    """A ledger entry: the figures of one of its splits."""
+    figures = seen.value["figures"]
+    if split is None:
+        if len(figures) != 1:
+            raise DataError(f"{seen.path.name} has figures of {', '.join(figures)}: choose with --split")
+        split = next(iter(figures))
+    if split not in figures:
+        raise DataError(f"{seen.path.name} has no figures of {split!r}: {hint(split, figures)}")
+    if "confusion" not in figures[split]:
+        raise DataError(f"{seen.path.name} has no confusion matrix of {split}: it is of no classifier")
+    recipe = seen.value.get("recipe", seen.path.name)
+    return _matrix(figures[split], f"{recipe} (confusion on {split})")
+
+
+def _read_card(seen: Peek, split: str | None) -> Content:
+    """The labelled faces that a card holds to read its network's map by."""
+    _refuse_split(seen, split)
+    name = f"{seen.value.get('name', seen.path.name)} (its card's faces)"
+    return _read_points(Peek(seen.path.with_name(name), seen.value["map"], ()), None)
+
+
+def _read_points(seen: Peek, split: str | None) -> Content:
+    _refuse_split(seen, split)
+    value, name = seen.value, seen.path.name
+    if isinstance(value, dict):
+        labels, points = value.get("labels"), value["points"]
+        if not isinstance(labels, list) or not isinstance(points, list) or len(labels) != len(points):
+            raise DataError(f"{name}: expected as many labels as points, each a list")
+        pairs = list(zip(labels, points, strict=True))
+    else:
+        faulty = next(
+            (i for i, face in enumerate(value) if not isinstance(face, dict) or "point" not in face), -1
+        )
+        if faulty >= 0:
+            raise DataError(f'{name}: entry {faulty} has no "point": expected objects with label and point')
+        pairs = [(face.get("label"), face["point"]) for face in value]
+    return _points(pairs, name)
+
+
+def _points(pairs: Sequence[tuple[Any, Any]], name: str) -> Points:
+    """Labelled points; those without a label are left out."""
+    known = [(label, point) for label, point in pairs if label not in (None, "")]
+    if not known:
+        raise DataError(f"no point of {name} has a label: expected the emotion of each face")
+    labels = [EMOTIONS.index(label) for label in _names((label for label, _ in known), name)]
+    points = _array([point for _, point in known], name)
+    if points.ndim != 2 or not points.shape[1]:
+        raise DataError(f"{name} has points of shape {points.shape[1:]}: expected a list of numbers each")
+    return Points(name, points, np.array(labels, np.int64))
+
+
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    """The lines of a CSV file that hold anything, with their numbers from 1."""
+    text = path.read_text(encoding="utf-8-sig")
+    lines = csv.reader(text.splitlines())
+    return [(lines.line_num, [cell.strip() for cell in row]) for row in lines if any(map(str.strip, row))]
+
+
+def _numbers(cells: Sequence[str], where: str) -> list[float]:
+    found = []
+    for cell in cells:
+        try:
+            # A rate may be written as 12.5 %.
+            found.append(float(cell.removesuffix("%")))
+        except ValueError as error:
+            raise DataError(f"{where}: {cell!r} is no number") from error
+    return found
+
+
+def _read_points_csv(seen: Peek, split: str | None) -> Content:
+    _refuse_split(seen, split)
+    pairs = []
+    for line, cells in _rows(seen.path)[1:]:
+        where = f"{seen.path.name}, line {line}"
+        if len(cells) != len(seen.head):
+            raise DataError(f"{where} has {len(cells)} cells: expected {len(seen.head)}")
+        pairs.append((cells[0], _numbers(cells[1:], where)))
+    return _points(pairs, seen.path.name)
+
+
+def _read_matrix_csv(seen: Peek, split: str | None) -> Content:
+    """First row and first column: emotions; rows are the truth."""
+    _refuse_split(seen, split)
+    name, rows = seen.path.name, _rows(seen.path)
+    across = _names(rows[0][1][1:], f"{name}, line {rows[0][0]}")
+    values: list[list[float]] = []
+    down: list[str] = []
+    for line, cells in rows[1:]:
+        where = f"{name}, line {line}"
+        down += _names(cells[:1], where)
+        if len(cells) != len(across) + 1:
+            raise DataError(f"{where} has {len(cells) - 1} numbers: expected {len(across)}, one a column")
+        values.append(_numbers(cells[1:], where))
+    if len(down) != len(across):
+        raise DataError(
+            f"the confusion matrix of {name} is not square: {len(down)} rows and {len(across)} columns"
+        )
+    if sorted(down) != sorted(across):
+        strange = next(emotion for emotion in down if emotion not in across or down.count(emotion) > 1)
+        raise DataError(
+            f"the rows and columns of {name} disagree: a row {strange!r} and the columns {', '.join(across)}"
+        )
+    order = [across.index(emotion) for emotion in down]
+    return Table(name, tuple(down), _array(values, name)[:, order])
+
+
+def _refuse_split(seen: Peek, split: str | None) -> None:
+    if split is not None:
+        raise DataError(f"{seen.path.name} knows no splits: --split is of datasets and ledger entries")
+
+
+def _objects(value: Any) -> bool:
+    return isinstance(value, list) and (not value or isinstance(value[0], dict))
+
+
+KINDS: dict[str, Kind] = {
+    "matrix": Kind(
+        'JSON with "labels" and "confusion", as mien evaluate --json prints it',
+        lambda seen: isinstance(seen.value, dict) and "confusion" in seen.value,
+        _read_matrix,
+    ),
+    "entry": Kind(
+        "a ledger entry of a classifier",
+        lambda seen: isinstance(seen.value, dict) and isinstance(seen.value.get("figures"), dict),
+        _read_entry,
+    ),
+    "card": Kind(
+        "the card of a network that maps faces",
+        lambda seen: isinstance(seen.value, dict) and isinstance(seen.value.get("map"), dict),
+        _read_card,
+    ),
+    "points": Kind(
+        'JSON with "labels" and "points", or a list of objects with "label" and "point"',
+        lambda seen: (isinstance(seen.value, dict) and "points" in seen.value) or _objects(seen.value),
+        _read_points,
+    ),
+    "points in CSV": Kind(
+        "CSV with the columns label, x, y, …",
+        lambda seen: (
+            seen.head[:1] in [(name,) for name in _LABEL_COLUMNS]
+            and not {SYNONYMS.get(cell, cell) for cell in seen.head[1:]} & set(EMOTIONS)
+        ),
+        _read_points_csv,
+    ),
+    "matrix in CSV": Kind(
+        "CSV whose first row and first column are emotions, rows the truth",
+        lambda seen: len(seen.head) > 1,
+        _read_matrix_csv,
+    ),
+}
+"""Every kind of source beside datasets of faces, in the order in which they are tried."""
