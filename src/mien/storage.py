@@ -70,5 +70,24 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file atomically; numbers that are not finite are refused, as JSON has none."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Writes a JSON file atomically, lists of plain values on one line each.
+
+    Numbers that are not finite are refused, as JSON has none.
+    """
+    write_text(path, _laid_out(value) + "\n")
+
+
+def _laid_out(value: Any, indent: str = "") -> str:
+    inside = indent + "  "
+    if isinstance(value, dict) and value:
+        names = (json.dumps(str(name), ensure_ascii=False) for name in value)
+        items = [
+            f"{name}: {_laid_out(each, inside)}" for name, each in zip(names, value.values(), strict=True)
+        ]
+    elif isinstance(value, list | tuple) and any(isinstance(each, dict | list | tuple) for each in value):
+        items = [_laid_out(each, inside) for each in value]
+    else:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    left, right = "{}" if isinstance(value, dict) else "[]"
+    lines = f",\n{inside}".join(items)
+    return f"{left}\n{inside}{lines}\n{indent}{right}"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli.extras import require
+
+if TYPE_CHECKING:
+    from mien.ledger import Entry
 
 
 def train(
@@ -78,10 +81,18 @@ def train(
 
         typer.echo(json.dumps(entry))
         return
-    split, figures = next(iter(entry["figures"].items()))
-    low, high = figures["accuracy_ci95"]
-    typer.echo(
-        f"accuracy on {split}: {figures['accuracy']:.4f} (95 % interval {low:.4f}…{high:.4f}) "
-        f"in epoch {entry['budget']['best_epoch']} of {entry['budget']['epochs']}; "
-        f"report: {out / 'report.html'}"
-    )
+    when = f"in epoch {entry['budget']['best_epoch']} of {entry['budget']['epochs']}"
+    typer.echo(f"{_found(entry)} {when}; report: {out / 'report.html'}")
+
+
+def _found(entry: Entry) -> str:
+    """What was measured, in a line: accuracy, or how often a face's neighbours on the map name it right."""
+    if entry["figures"]:
+        split, figures = next(iter(entry["figures"].items()))
+        name = "accuracy"
+    else:
+        split, found = next(iter(entry["maps"].items()))
+        figures = found["quality"]["neighbours"]["reference"]
+        name = f"accuracy of {figures['k']} neighbours"
+    low, high = figures["accuracy_ci95" if entry["figures"] else "ci95"]
+    return f"{name} on {split}: {figures['accuracy']:.4f} (95 % interval {low:.4f}…{high:.4f})"

@@ -1,40 +1,27 @@
-"""After the last epoch: temperature, export, evaluation of what was exported, card, ledger entry, report."""
+"""After the last epoch: export, evaluation of what was exported, card, ledger entry, report."""
 
 from __future__ import annotations
 
 import hashlib
-import time
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from mien import ledger
-from mien.data.known import copies_of_training
-from mien.evaluation import Evaluation, Scores, evaluate, measure, protocols
-from mien.evaluation.calibration import fit_temperature
-from mien.experiments.entry import measured, moving_means, on_card
+from mien.experiments import finish_classifier, finish_map
+from mien.experiments.entry import moving_means, on_card
+from mien.experiments.finished import Finished, Outcome
 from mien.experiments.splits import Note, Splits
-from mien.explain.saliency import saliency
-from mien.faces import UInt8
-from mien.inference.predictor import load
-from mien.labels import positions
-from mien.models import Network
-from mien.models.multi_crop import MultiCrop
-from mien.models.onnx_file import export, restore
-from mien.report.examples import choose
-from mien.report.page import write_report
+from mien.models import Classifier, Embedder, Network
 from mien.storage import write_json
 from mien.training.loop import State
 from mien.training.recipe import Recipe
 
-UNSURE_BELOW = 0.5
-"""A calibrated confidence below one half says that the label is more likely wrong than right."""
-
-_BATCH = 512
+OUTCOMES: dict[str, Callable[[Finished, Any], Outcome]] = {
+    Classifier.kind: finish_classifier.outcome,
+    Embedder.kind: finish_map.outcome,
+}
+"""How each kind of network is exported and measured."""
 
 
 def finish(
@@ -46,76 +33,20 @@ def finish(
     state: State,
     note: Note = lambda line: None,
 ) -> ledger.Entry:
-    """Exports the selected weights, measures the exported file, and writes the run's card, entry and report.
-
-    The temperature is fitted on the validation split; the calibration error in the figures is cross-fitted.
-    The recipe's other test protocols are measured last.
-    """
+    """Exports the selected weights, measures the exported file; writes the run's card, entry and report."""
     network.to("cpu").eval()
-    truth = positions(faces.validation.labels, network.labels)
-    with torch.inference_mode():
-        network.temperature.fill_(fit_temperature(_logits(network, faces.validation.images), truth))
-    model = run / "model.onnx"
-    export(network, model, name=begun["recipe"], unsure_below=UNSURE_BELOW, weights=recipe.export.weights)
-    readings = load(model).classify(faces.validation.images)
-    evaluation = measure(
-        Scores(readings.probabilities, readings.logits), faces.validation, **_about(faces, recipe, network)
-    )
-    write_json(run / "evaluation.json", evaluation.to_dict())
-    entry = _entry(network, recipe, begun, state, evaluation)
-    if others := _under_protocols(model, faces, recipe, note):
-        entry["protocols"] = others
-    write_json(run / "model.json", card(entry, model))
-    examples = choose(
-        faces.validation,
-        readings.probabilities,
-        network.labels,
-        lambda images, targets: saliency(lambda pixels: network(pixels).logits, images, targets),
-    )
-    write_report(run / "report.html", entry, evaluation, examples=examples)
+    done = Finished(faces, run, recipe, state, note)
+    found = OUTCOMES[network.kind](done, network)
+    entry = _entry(network, recipe, begun, state) | found.figures
+    entry |= {"moving_means": moving_means(network), "history": state.history}
+    write_json(run / "model.json", card(entry, done.model) | found.card)
+    found.report(entry)
     # Last, for it says that the run is finished.
     write_json(run / "result.json", entry)
     return entry
 
 
-def _about(faces: Splits, recipe: Recipe, network: Network) -> dict[str, Any]:
-    """What `measure` and `evaluate` are told of a network and the faces it is measured on."""
-    return {
-        "model": recipe.name,
-        "dataset": Path(faces.validation.source).name,
-        "split": recipe.data.validation,
-        "labels": network.labels,
-        "copies": copies_of_training(faces.validation.images, faces.train.images),
-        "temperature": float(network.temperature),
-    }
-
-
-def _under_protocols(model: Path, faces: Splits, recipe: Recipe, note: Note) -> dict[str, Any]:
-    """The exported network's figures under the recipe's protocols with crops, by protocol and split.
-
-    A limited protocol sees the same faces in every run: its part is drawn with seed 0. The layers compute in
-    the precision that they were trained in.
-    """
-    network = restore(model)
-    found: dict[str, Any] = {}
-    for name in recipe.test.protocols:
-        protocol = protocols.find(name)
-        if protocol.crops is None:
-            continue
-        part, sample = protocols.sample(faces.validation, recipe.test.limit.get(name))
-        note(f"{name} on {len(part):,} faces: {len(part) * len(protocol.crops):,} crops")
-        classify = MultiCrop(network, protocol, precision=recipe.train.precision)
-        begun = time.perf_counter()
-        about = _about(replace(faces, validation=part), recipe, network)
-        evaluation = evaluate(classify, part, **about, protocol=name, sample=sample)
-        stamp = measured(time.perf_counter() - begun, classify.precision)
-        found[name] = {recipe.data.validation: {**evaluation.to_dict(), "measured": stamp}}
-    return found
-
-
-def _entry(
-    network: Network, recipe: Recipe, begun: dict[str, Any], state: State, evaluation: Evaluation
-) -> ledger.Entry:
+def _entry(network: Network, recipe: Recipe, begun: dict[str, Any], state: State) -> ledger.Entry:
     spent = {"epochs": state.epoch, "best_epoch": state.best_epoch + 1, "seconds": round(state.seconds, 1)}
     return {
         **begun,
@@ -128,9 +59,7 @@ def _entry(
             "last": state.history[-1][recipe.train.select],
         },
         "paper": None if recipe.paper is None else recipe.paper.model_dump(mode="json"),
-        "figures": {recipe.data.validation: evaluation.to_dict()},
-        "moving_means": moving_means(network),
-        "history": state.history,
+        "figures": {},
     }
 
 
@@ -153,11 +82,3 @@ def card(entry: ledger.Entry, model: Path) -> dict[str, Any]:
         "selected_on": entry["selected_on"],
         **on_card(entry),
     }
-
-
-def _logits(network: Network, images: UInt8) -> NDArray[np.float32]:
-    blocks = [
-        network(torch.from_numpy(images[start : start + _BATCH])[:, None].float()).logits.numpy()
-        for start in range(0, len(images), _BATCH)
-    ]
-    return np.concatenate(blocks)

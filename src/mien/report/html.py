@@ -88,3 +88,30 @@ def picture(pixels: NDArray[Any], alt: str, kind: str = "") -> str:
 def code(text: str) -> str:
     """Text to be copied as it is."""
     return f"<pre><code>{escape(text)}</code></pre>"
+
+
+_TOLD = (
+    "recipe",
+    "seed",
+    "mien",
+    "commit",
+    "date",
+    "budget",
+    "parameters",
+    "selected_on",
+    "machine",
+    "paper",
+)
+"""What a page says of a run besides its figures, by the keys of the ledger entry."""
+
+
+def record(entry: Mapping[str, Any], network: str) -> str:
+    """The last section of a run's page, from its ledger entry: what was run, and how to run it again."""
+    parts = []
+    if entry.get("command"):
+        parts += ["<h3>To run it again</h3>", code(str(entry["command"]))]
+    known = {key: entry[key] for key in _TOLD if entry.get(key) is not None}
+    parts += ["<h3>What was run</h3>", facts({"network": network, **known})]
+    if entry.get("recipe_as_run"):
+        parts += ["<h3>The recipe as run</h3>", facts(entry["recipe_as_run"])]
+    return section("What was run, and how to run it again", *parts)

@@ -54,7 +54,7 @@ def page(
         *_training(record, history or record.get("history") or ()),
         _trust(evaluation.figures),
         *_single_faces(examples),
-        _again(record, evaluation),
+        html.record(record, evaluation.model),
     ]
     subtitle = (
         f"{evaluation.model} on {evaluation.figures.n:,} faces of {evaluation.dataset}, "
@@ -275,26 +275,3 @@ def _example(example: Example) -> str:
         f"<figure><div>{images}</div><figcaption><b>{escape(example.predicted)}</b> {example.confidence:.0%}"
         f"<br>label: {escape(example.truth)}{people}<br>row {example.row}</figcaption></figure>"
     )
-
-
-def _again(record: Mapping[str, Any], evaluation: Evaluation) -> str:
-    told = (
-        "recipe",
-        "seed",
-        "mien",
-        "commit",
-        "date",
-        "budget",
-        "parameters",
-        "selected_on",
-        "machine",
-        "paper",
-    )
-    parts = []
-    if record.get("command"):
-        parts += ["<h3>To run it again</h3>", html.code(str(record["command"]))]
-    known = {key: record[key] for key in told if record.get(key) is not None}
-    parts += ["<h3>What was run</h3>", html.facts({"network": evaluation.model, **known})]
-    if record.get("recipe_as_run"):
-        parts += ["<h3>The recipe as run</h3>", html.facts(record["recipe_as_run"])]
-    return html.section("What was run, and how to run it again", *parts)

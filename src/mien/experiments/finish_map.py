@@ -1,0 +1,142 @@
+"""What is measured of a trained embedder: its map of the validation faces, and how the map came to be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import ledger
+from mien.errors import DataError
+from mien.evaluation.circular_order import LEAST
+from mien.evaluation.circumplex import analyse
+from mien.evaluation.map_quality import quality
+from mien.evaluation.responses import Embeddings, votes
+from mien.experiments.finished import Finished, Outcome
+from mien.experiments.run import FROZEN
+from mien.faces import FaceBatch
+from mien.inference.mapper import Mapper
+from mien.labels import positions
+from mien.models import Embedder
+from mien.models.onnx_file import export
+from mien.report.map_page import write_report
+from mien.storage import write_json
+from mien.transforms import key
+
+SHOWN = 60
+"""Faces of each emotion whose places a ledger entry and a card keep."""
+
+Points = NDArray[np.float64]
+
+
+def outcome(done: Finished, network: Embedder) -> Outcome:
+    """Exports the network, lets the exported file place the validation faces, and measures that map.
+
+    The entry's `maps` hold by split what `quality` and `analyse` find, and places of some faces; `training`
+    holds the maps that the recipe's snapshots kept, in order.
+    """
+    recipe, split = done.recipe, done.recipe.data.validation
+    export(network, done.model, name=recipe.name, weights=recipe.export.weights)
+    mapper = Mapper(done.model)
+    done.note(f"placing {len(done.faces.train) + len(done.faces.validation):,} faces")
+    train, validation = (_placed(mapper, part) for part in (done.faces.train, done.faces.validation))
+    labels = positions(done.faces.validation.labels, network.labels)
+    write_json(done.run / "map.json", {"labels": _names(labels, network), "points": _rounded(validation)})
+    measured = quality(
+        validation,
+        labels,
+        network.labels,
+        reference=(train, positions(done.faces.train.labels, network.labels)),
+    )
+    shown = _shown(done.faces.validation, recipe.train.seed)
+    figures = {
+        "maps": {
+            split: {
+                "n": len(labels),
+                "quality": measured.to_dict(),
+                "circumplex": _circumplex(validation, labels, network.labels, done.faces.validation),
+                "labels": _names(labels[shown], network),
+                "points": _rounded(validation[shown]),
+            }
+        },
+        "snapshots": [
+            *_snapshots(done.run / FROZEN, "the trunk frozen"),
+            *_snapshots(done.run, "all layers" if recipe.frozen else ""),
+            _snapshot_of_training(done, network, train),
+        ],
+    }
+    if recipe.frozen:
+        lines = (done.run / FROZEN / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        figures[FROZEN] = {"history": [json.loads(line) for line in lines]}
+    reference = {
+        "split": split,
+        "labels": _names(labels[shown], network),
+        "points": _rounded(validation[shown]),
+    }
+
+    def report(entry: ledger.Entry) -> None:
+        write_report(done.run / "report.html", entry)
+
+    return Outcome(figures, report, {"map": reference, "maps": _on_card(figures["maps"])})
+
+
+def _placed(mapper: Mapper, faces: FaceBatch) -> Points:
+    return mapper.places(faces.images).astype(np.float64)
+
+
+def _names(labels: NDArray[np.int64], network: Embedder) -> list[str]:
+    return [network.labels[label] for label in labels]
+
+
+def _rounded(points: Points) -> list[list[float]]:
+    rounded: list[list[float]] = np.round(points, 4).tolist()
+    return rounded
+
+
+def _circumplex(
+    points: Points, labels: NDArray[np.int64], emotions: tuple[str, ...], faces: FaceBatch
+) -> dict[str, Any] | None:
+    """The emotions' order on the map, beside people's of the same faces where their votes are known."""
+    if len(emotions) < LEAST:
+        return None
+    try:
+        people = votes(faces, emotions)
+    except DataError:  # Not every emotion has faces with votes: the map stands alone.
+        people = None
+    return analyse(Embeddings(emotions, points, labels, "the network's map"), against=people).to_dict()
+
+
+def _shown(faces: FaceBatch, seed: int) -> NDArray[np.int64]:
+    """Positions of up to `SHOWN` faces of each emotion, drawn by the seed."""
+    drawn = np.random.default_rng(key(seed, "shown")).permutation(len(faces))
+    return np.concatenate([drawn[faces.labels[drawn] == label][:SHOWN] for label in np.unique(faces.labels)])
+
+
+def _snapshots(run: Path, stage: str) -> list[dict[str, Any]]:
+    """The maps that a stage kept, in the order of their epochs."""
+    files = sorted((run / "maps").glob("epoch-*.json"))
+    return [{"stage": stage, **json.loads(file.read_text(encoding="utf-8"))} for file in files]
+
+
+def _snapshot_of_training(done: Finished, network: Embedder, points: Points) -> dict[str, Any]:
+    """The selected network's map of training faces."""
+    shown = _shown(done.faces.train, done.recipe.train.seed)
+    labels = positions(done.faces.train.labels[shown], network.labels)
+    return {
+        "stage": "selected",
+        "epoch": done.state.best_epoch + 1,
+        "split": done.recipe.data.train,
+        "labels": _names(labels, network),
+        "points": _rounded(points[shown]),
+    }
+
+
+def _on_card(maps: dict[str, Any]) -> dict[str, Any]:
+    """By split how many faces, and how often their neighbours among the training faces name them right."""
+    return {
+        split: {"n": found["n"], "neighbours": found["quality"]["neighbours"]["reference"]}
+        for split, found in maps.items()
+    }
