@@ -27,7 +27,11 @@ def write_page(path: Path, found: Mapping[str, Any], command: str = "") -> None:
 
 def page(found: Mapping[str, Any], command: str = "") -> str:
     """The text of the page that `write_page` writes."""
-    sections = [html.section("Result", _cards(found), _figures(found)), *map(part_section, parts(found))]
+    order = html.paragraph(f"Round the circle, by metric MDS: {arrows(found['order'])}.")
+    sections = [
+        html.section("Result", order, _cards(found), _figures(found)),
+        *map(part_section, parts(found)),
+    ]
     if command:
         sections.append(html.section("How to make it again", html.code(command)))
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -44,8 +48,7 @@ def _subtitle(found: Mapping[str, Any]) -> str:
 
 def _cards(found: Mapping[str, Any]) -> str:
     total = orders_of(len(found["emotions"]))
-    shown = [("Order, by metric MDS", " · ".join(found["order"]), "read round the circle, either way")]
-    shown.append(("Chance of this order", f"1 in {total:,}", "of all circular orders"))
+    shown = [("Chance of this order", f"1 in {total:,}", "of all circular orders")]
     if (drawn := found["bootstrap"]) is not None:
         shown.append(
             ("Bootstrap share", f"{100 * drawn['share']:.1f}%", f"of {drawn['resamples']:,} draws of faces")
@@ -81,7 +84,7 @@ def _figures(found: Mapping[str, Any]) -> str:
                 "joins the two places of one emotion.",
             )
         )
-    return html.side_by_side(*drawn)
+    return "<h3>The map</h3>" + html.side_by_side(*drawn)
 
 
 def part_section(part: Part) -> str:

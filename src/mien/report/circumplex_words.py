@@ -140,7 +140,7 @@ def _overlaps(found: Found) -> Part:
         told = "All neighbours on the circle are told apart, so that the map stands for its own order alone."
     return Part(
         "Emotions that are not told apart",
-        (f"Two emotions are joined by this rule: {overlaps['criterion'].rstrip('.')}.", told),
+        (f"The rule: {overlaps['criterion'].rstrip('.')}.", told),
         "How well two emotions are told apart: 50% is chance, 100% never confused; hardest first.",
         ("", "told apart", "joined"),
         tuple(

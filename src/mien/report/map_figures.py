@@ -7,6 +7,7 @@ Figures 3 to 6), the map of emotions its Figures 7 and 8 (Dailey et al. 2002).
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from mien.errors import DataError
 from mien.labels import EMOTIONS
 from mien.report.spacing import direction, spread_angles, spread_points
-from mien.report.style import EMOTION_COLOURS, FAINT, INK, WIDTH, blank, styled
+from mien.report.style import EMOTION_COLOURS, FAINT, INK, WIDTH, blank, png, styled
 from mien.storage import atomic
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ _LABEL_GAP = 17.0
 """Degrees between two names on the ring: a line of text high at the ring's size."""
 
 _PANEL_HEIGHT = 5.9
-"""Inches: a ring with its title, and a legend's two lines below."""
+_LEGEND = 0.4
+"""Inches: of a ring with its title, and of the legend below two of them."""
 
 _BADGE = 0.3
 """Inches between the middles of two centroids' badges that do not overlap."""
@@ -61,7 +63,7 @@ _SECONDS, _LAST_SECONDS = 0.6, 2.5
 
 _NEAR_WHITE = 244
 
-Points = NDArray[np.float64]
+
 Floats = NDArray[np.float64]
 
 
@@ -70,7 +72,7 @@ class FaceMap:
     """The faces of one panel: points (N, 2); labels (N,) indices into `EMOTIONS`, −1 where not known."""
 
     title: str
-    points: Points
+    points: Floats
     labels: NDArray[np.int64]
 
     @classmethod
@@ -133,8 +135,8 @@ def overlay(found: Mapping[str, Any]) -> Figure:
 
 
 def _sheet(panels: int = 1) -> Figure:
-    figure = blank(_PANEL_HEIGHT, panels * WIDTH)
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # type: ignore[union-attr,call-arg]
+    figure = blank(_PANEL_HEIGHT + (_LEGEND if panels > 1 else 0), panels * WIDTH)
+    figure.get_layout_engine().set(w_pad=0.1, rect=(0, 0, 1, 0.97))  # type: ignore[union-attr,call-arg]
     return figure
 
 
@@ -173,14 +175,15 @@ def _overlay(axes: Axes, found: Mapping[str, Any]) -> list[Any]:
     names = [name for name in found["order"] if name in pairs]
     ours, theirs = (np.array([pairs[name][whose] for name in names]) for whose in ("ours", "theirs"))
     radius = 1.14 * float(np.hypot(*np.vstack([ours, theirs]).T).max())
-    _ring(axes, dict(zip(names, (ours + theirs) / 2, strict=True)), radius, spokes=False)
+    _ring(axes, dict(zip(names, ours, strict=True)), radius)
     for name, mine, other in zip(names, ours, theirs, strict=True):
         colour = EMOTION_COLOURS[name]
         axes.plot(*np.array([mine, other]).T, color=colour, linewidth=1.6, zorder=3)
         axes.scatter(other[0], other[1], s=95, facecolor="white", edgecolor=colour, linewidth=2.2, zorder=4)
         axes.scatter(mine[0], mine[1], s=110, color=colour, zorder=5)
     for points, style in ((ours, "-"), (theirs, (0, (4, 2)))):
-        axes.plot(*np.vstack([points, points[:1]]).T, color=FAINT, linewidth=1.0, linestyle=style, zorder=2)
+        corners = points[np.argsort(np.arctan2(points[:, 1], points[:, 0]))]
+        axes.plot(*np.vstack([corners, corners[:1]]).T, color=FAINT, linewidth=1.0, linestyle=style, zorder=2)
     mantel = against["mantel"]
     axes.set_title(
         f"laid over it: {_short(against['name'])}\nMantel r {mantel['r']:.2f}, exact p {mantel['p']:.3g}"
@@ -194,7 +197,7 @@ def _overlay(axes: Axes, found: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def _ring(axes: Axes, places: Mapping[str, Floats], radius: float, *, spokes: bool = True) -> None:
+def _ring(axes: Axes, places: Mapping[str, Floats], radius: float) -> None:
     """A circle around the centre with each emotion's name on its ray, names apart where rays are close."""
     from matplotlib.patches import Circle
 
@@ -203,8 +206,7 @@ def _ring(axes: Axes, places: Mapping[str, Floats], radius: float, *, spokes: bo
     for (name, ray), shown in zip(rays.items(), spread_angles(list(rays.values()), _LABEL_GAP), strict=True):
         foot, end = radius * direction(ray), 1.05 * radius * direction(shown)
         axes.plot(*np.array([foot, end]).T, color=FAINT, linewidth=1.0, zorder=1)
-        if spokes:
-            axes.plot(*np.array([places[name], foot]).T, color=FAINT, linewidth=0.9, linestyle=":", zorder=1)
+        axes.plot(*np.array([places[name], foot]).T, color=FAINT, linewidth=0.9, linestyle=":", zorder=1)
         across, up = direction(shown)
         axes.text(
             1.08 * radius * across, 1.08 * radius * up, name, fontsize=11,
@@ -313,11 +315,7 @@ def _frame(faces: FaceMap, limits: Floats) -> Figure:
 
 
 def _picture(faces: FaceMap, limits: Floats) -> Any:
-    import io
-
     from PIL import Image
-
-    from mien.report.style import png
 
     return Image.open(io.BytesIO(png(_frame(faces, limits), dpi=100))).convert("RGB")
 
