@@ -198,43 +198,60 @@ def _matrix(value: dict[str, Any], name: str) -> Table:
 
 
 def _read_entry(seen: Peek, split: str | None) -> Content:
-    """A ledger entry: the figures of one of its splits."""
-    figures = seen.value["figures"]
+    """A classifier's ledger entry: the confusion matrix of one of its splits."""
+    split, figures = _of_split(seen, seen.value["figures"], split)
+    if "confusion" not in figures:
+        raise DataError(f"{seen.path.name} has no confusion matrix of {split}: expected one in its figures")
+    return _matrix(figures, f"{seen.value.get('recipe', seen.path.name)} (confusion on {split})")
+
+
+def _read_map_entry(seen: Peek, split: str | None) -> Content:
+    """The ledger entry of a network that maps faces: the faces that it keeps of one of its splits."""
+    split, found = _of_split(seen, seen.value["maps"], split)
+    if "points" not in found:
+        raise DataError(f"{seen.path.name} has no points of {split}: expected labels and points in its maps")
+    name = f"{seen.value.get('recipe', seen.path.name)} (faces of {split} in its entry)"
+    return _labelled(found, name)
+
+
+def _of_split(seen: Peek, held: dict[str, Any], split: str | None) -> tuple[str, dict[str, Any]]:
+    """What an entry holds of a split, or of the only one that it has."""
     if split is None:
-        if len(figures) != 1:
-            raise DataError(f"{seen.path.name} has figures of {', '.join(figures)}: choose with --split")
-        split = next(iter(figures))
-    if split not in figures:
-        raise DataError(f"{seen.path.name} has no figures of {split!r}: {hint(split, figures)}")
-    if "confusion" not in figures[split]:
-        raise DataError(f"{seen.path.name} has no confusion matrix of {split}: it is of no classifier")
-    recipe = seen.value.get("recipe", seen.path.name)
-    return _matrix(figures[split], f"{recipe} (confusion on {split})")
+        if len(held) != 1:
+            raise DataError(f"{seen.path.name} has figures of {', '.join(held)}: choose with --split")
+        split = next(iter(held))
+    if split not in held:
+        raise DataError(f"{seen.path.name} has no figures of {split!r}: {hint(split, held)}")
+    return split, held[split]
 
 
 def _read_card(seen: Peek, split: str | None) -> Content:
     """The labelled faces that a card holds to read its network's map by."""
     _refuse_split(seen, split)
-    name = f"{seen.value.get('name', seen.path.name)} (its card's faces)"
-    return _read_points(Peek(seen.path.with_name(name), seen.value["map"], ()), None)
+    return _labelled(seen.value["map"], f"{seen.value.get('name', seen.path.name)} (faces on its card)")
 
 
 def _read_points(seen: Peek, split: str | None) -> Content:
     _refuse_split(seen, split)
-    value, name = seen.value, seen.path.name
-    if isinstance(value, dict):
-        labels, points = value.get("labels"), value["points"]
-        if not isinstance(labels, list) or not isinstance(points, list) or len(labels) != len(points):
-            raise DataError(f"{name}: expected as many labels as points, each a list")
-        pairs = list(zip(labels, points, strict=True))
-    else:
-        faulty = next(
-            (i for i, face in enumerate(value) if not isinstance(face, dict) or "point" not in face), -1
-        )
-        if faulty >= 0:
-            raise DataError(f'{name}: entry {faulty} has no "point": expected objects with label and point')
-        pairs = [(face.get("label"), face["point"]) for face in value]
-    return _points(pairs, name)
+    return _labelled(seen.value, seen.path.name)
+
+
+def _read_faces(seen: Peek, split: str | None) -> Content:
+    """A list of objects, one a face."""
+    _refuse_split(seen, split)
+    for number, face in enumerate(seen.value):
+        if not isinstance(face, dict) or "point" not in face:
+            raise DataError(
+                f'{seen.path.name}: entry {number} has no "point": expected objects with label and point'
+            )
+    return _points([(face.get("label"), face["point"]) for face in seen.value], seen.path.name)
+
+
+def _labelled(value: dict[str, Any], name: str) -> Points:
+    labels, points = value.get("labels"), value.get("points")
+    if not isinstance(labels, list) or not isinstance(points, list) or len(labels) != len(points):
+        raise DataError(f"{name}: expected labels and points, a list each and as many")
+    return _points(list(zip(labels, points, strict=True)), name)
 
 
 def _points(pairs: Sequence[tuple[Any, Any]], name: str) -> Points:
@@ -309,30 +326,25 @@ def _refuse_split(seen: Peek, split: str | None) -> None:
         raise DataError(f"{seen.path.name} knows no splits: --split is of datasets and ledger entries")
 
 
-def _objects(value: Any) -> bool:
-    return isinstance(value, list) and (not value or isinstance(value[0], dict))
+def _has(key: str, kind: type) -> Callable[[Peek], bool]:
+    """Recognises a JSON object with a key that holds such a thing."""
+    return lambda seen: isinstance(seen.value, dict) and isinstance(seen.value.get(key), kind)
 
 
 KINDS: dict[str, Kind] = {
     "matrix": Kind(
         'JSON with "labels" and "confusion", as mien evaluate --json prints it',
-        lambda seen: isinstance(seen.value, dict) and "confusion" in seen.value,
+        _has("confusion", list),
         _read_matrix,
     ),
-    "entry": Kind(
-        "a ledger entry of a classifier",
-        lambda seen: isinstance(seen.value, dict) and isinstance(seen.value.get("figures"), dict),
-        _read_entry,
-    ),
-    "card": Kind(
-        "the card of a network that maps faces",
-        lambda seen: isinstance(seen.value, dict) and isinstance(seen.value.get("map"), dict),
-        _read_card,
-    ),
-    "points": Kind(
-        'JSON with "labels" and "points", or a list of objects with "label" and "point"',
-        lambda seen: (isinstance(seen.value, dict) and "points" in seen.value) or _objects(seen.value),
-        _read_points,
+    "points": Kind('JSON with "labels" and "points"', _has("points", list), _read_points),
+    "card": Kind("the card of a network that maps faces", _has("map", dict), _read_card),
+    "map entry": Kind("the ledger entry of such a network", _has("maps", dict), _read_map_entry),
+    "entry": Kind("the ledger entry of a classifier", _has("figures", dict), _read_entry),
+    "faces": Kind(
+        'a JSON list of objects with "label" and "point"',
+        lambda seen: isinstance(seen.value, list),
+        _read_faces,
     ),
     "points in CSV": Kind(
         "CSV with the columns label, x, y, …",
