@@ -131,6 +131,7 @@ def test_show_counts_and_draws(csv_file: Path, tmp_path: Path) -> None:
     result = json.loads(done.stdout)
     assert result["format"] == "csv"
     assert result["n"] == 70
+    assert result["pairs"] is None
     assert result["size"] == [48, 48]
     assert result["splits"]["training"]["n"] + result["splits"]["public"]["n"] == 70
     emotions = [part["emotions"]["happy"] for part in result["splits"].values()]

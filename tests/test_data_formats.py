@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.data import FORMATS, detect, format_of_name, read, write
+from mien.data import FORMATS, WRITABLE, detect, format_of_name, read, write
 from mien.errors import DataError, StorageError
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, SPLITS
@@ -33,7 +33,7 @@ def made(n: int = 23, seed: int = 0, side: int = 48) -> FaceBatch:
 
 
 def place(folder: Path, name: str, stem: str = "faces") -> Path:
-    return folder / f"{stem}{FORMATS[name].suffixes[0]}"
+    return folder / f"{stem}{WRITABLE[name].suffixes[0]}"
 
 
 def assert_same(found: FaceBatch, expected: FaceBatch, votes: bool) -> None:
@@ -45,36 +45,36 @@ def assert_same(found: FaceBatch, expected: FaceBatch, votes: bool) -> None:
     assert found.skipped == ()
 
 
-@pytest.mark.parametrize(("first", "second"), list(itertools.product(FORMATS, FORMATS)))
+@pytest.mark.parametrize(("first", "second"), list(itertools.product(WRITABLE, WRITABLE)))
 def test_any_format_to_any_other_and_back(first: str, second: str, tmp_path: Path) -> None:
     batch = made()
     one, two = place(tmp_path, first, "one"), place(tmp_path, second, "two")
     write(batch, one, first)
     write(read(one), two, second)
-    keeps_votes = "votes" in FORMATS[first].keeps & FORMATS[second].keeps
+    keeps_votes = "votes" in WRITABLE[first].keeps & WRITABLE[second].keeps
     assert_same(read(two), batch, keeps_votes)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted({one.name, two.name}), "leftovers"
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", WRITABLE)
 def test_the_content_tells_the_format(name: str, tmp_path: Path) -> None:
     path = place(tmp_path, name)
     write(made(3), path, name)
-    assert detect(path) == (FORMATS[name], path)
+    assert detect(path) == (WRITABLE[name], path)
     renamed = path.rename(tmp_path / "misleading.bin")
     assert detect(renamed)[0].name == name
     assert len(read(renamed)) == 3
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", WRITABLE)
 def test_writing_again_replaces_the_old_faces(name: str, tmp_path: Path) -> None:
     path = place(tmp_path, name)
     write(made(9, seed=1), path, name)
     write(made(4, seed=2), path, name)
-    assert_same(read(path), made(4, seed=2), "votes" in FORMATS[name].keeps)
+    assert_same(read(path), made(4, seed=2), "votes" in WRITABLE[name].keeps)
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS.keys() - {"csv"}))
+@pytest.mark.parametrize("name", sorted(WRITABLE.keys() - {"csv"}))
 def test_other_sizes(name: str, tmp_path: Path) -> None:
     write(made(5, side=31), place(tmp_path, name), name)
     assert read(place(tmp_path, name)).images.shape == (5, 31, 31)
@@ -86,7 +86,7 @@ def test_csv_refuses_other_sizes(tmp_path: Path) -> None:
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", WRITABLE)
 def test_a_split_alone(name: str, tmp_path: Path) -> None:
     only = made().split("public")
     write(only, place(tmp_path, name), name)
@@ -135,7 +135,7 @@ def test_unknown_names(tmp_path: Path) -> None:
         read(tmp_path / "f.csv", assume_split="test")
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS.keys() - {"folder"}))
+@pytest.mark.parametrize("name", sorted(WRITABLE.keys() - {"folder"}))
 def test_a_file_cut_anywhere_is_one_clear_line(name: str, tmp_path: Path) -> None:
     path = place(tmp_path, name)
     write(made(6), path, name)
@@ -146,14 +146,14 @@ def test_a_file_cut_anywhere_is_one_clear_line(name: str, tmp_path: Path) -> Non
             read(path)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", WRITABLE)
 def test_writing_where_one_cannot(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError):
         write(made(2), tmp_path / "file" / "faces", name)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", WRITABLE)
 def test_a_disk_that_fills_up_leaves_the_old_faces(name: str, tmp_path: Path) -> None:
     path = place(tmp_path, name)
     write(made(2), path, name)
@@ -175,7 +175,7 @@ def test_a_disk_that_fills_up_leaves_the_old_faces(name: str, tmp_path: Path) ->
         check=False,
     )
     assert "StorageError: cannot write" in done.stderr
-    assert_same(read(path), made(2), "votes" in FORMATS[name].keeps)
+    assert_same(read(path), made(2), "votes" in WRITABLE[name].keeps)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -401,7 +401,7 @@ class TestRealFaces:
         assert fer2013.rows.tolist() == list(range(28709 + 3589))
         assert public.votes[0].tolist() == [4, 0, 0, 0, 1, 0, 0, 4, 1, 0]
 
-    @pytest.mark.parametrize("name", FORMATS)
+    @pytest.mark.parametrize("name", WRITABLE)
     def test_a_part_through_every_format(self, fer2013: FaceBatch, name: str, tmp_path: Path) -> None:
         part = fer2013.select(np.arange(28609, 28809))
         write(part, place(tmp_path, name), name)

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from mien.data.audit import Audit
+    from mien.data.pairs import PairCounts
     from mien.faces import FaceBatch
 
 data = typer.Typer(
     name="data",
-    help="Datasets of faces: convert, show, check. FER-2013's CSV, parquet, HDF5, folders of pictures.",
+    help="Datasets of faces: convert, show, check. FER-2013's CSV, parquet, HDF5, folders of pictures, "
+    "NimStim, KDEF.",
     no_args_is_help=True,
 )
 
@@ -32,6 +34,10 @@ ASSUME_SPLIT = typer.Option(
     "--assume-split",
     metavar="SPLIT",
     help=f"Split of faces that do not tell theirs: {', '.join(SPLITS)}.",
+)
+SIZE = typer.Option(None, "--size", min=1, help="Read every face as a grey square of this side, in pixels.")
+SPLIT_SEED = typer.Option(
+    0, "--split-seed", min=0, help="Draws the splits of data that names subjects and no splits."
 )
 AS_JSON = typer.Option(False, "--json", help="JSON alone on standard output.")
 
@@ -49,7 +55,9 @@ def _print(*things: str | Table) -> None:
 
 
 def _say_skipped(batch: FaceBatch) -> None:
-    """One line on standard error where rows were left out."""
+    """Lines on standard error where rows or pictures were left out."""
+    for line in batch.left_out:
+        typer.echo(f"mien: {line}", err=True)
     if batch.skipped:
         typer.echo(f"mien: left out {len(batch.skipped)} bad rows, the first: {batch.skipped[0]}", err=True)
 
@@ -65,6 +73,8 @@ def convert(
     force: bool = typer.Option(False, "--force", help="Replace DST where it exists."),
     skip_bad: bool = SKIP_BAD,
     assume_split: str = ASSUME_SPLIT,
+    size: int = SIZE,
+    split_seed: int = SPLIT_SEED,
     as_json: bool = AS_JSON,
 ) -> None:
     """Convert a dataset from any format to any other, whole or not at all.
@@ -84,11 +94,12 @@ def convert(
             kind = "a folder" if target.is_dir() else "a file"
             raise DataError(f"{target} is {kind}, which {chosen} cannot replace: choose another name")
     with busy(f"reading {source}"):
-        batch = read(source, skip_bad=skip_bad, assume_split=assume_split)
+        batch = read(source, skip_bad=skip_bad, assume_split=assume_split, size=size, split_seed=split_seed)
     with busy(f"writing {target}"):
         write(batch, target, chosen)
     _say_skipped(batch)
-    lost = ["votes"] if batch.has_votes.any() and "votes" not in WRITABLE[chosen].keeps else []
+    held = {"votes": bool(batch.has_votes.any()), "subjects": batch.subjects is not None}
+    lost = [name for name, there in held.items() if there and name not in WRITABLE[chosen].keeps]
     if as_json:
         typer.echo(
             json.dumps(
@@ -106,7 +117,7 @@ def convert(
         return
     _print(f"{len(batch):,} faces written to {target} ({chosen})")
     if lost:
-        _print(f"FER+ votes are not kept by {chosen}: parquet and hdf5 keep them")
+        _print(f"{' and '.join(lost)} are not kept by {chosen}: parquet and hdf5 keep them")
 
 
 @data.command()
@@ -119,8 +130,11 @@ def show(
         10, "--per-emotion", min=1, max=100, help="Faces of each emotion on the sheet."
     ),
     seed: int = typer.Option(0, "--seed", min=0, help="Which faces are drawn."),
+    pairs: bool = typer.Option(False, "--pairs", help="Count the pairs of the six emotions' faces."),
     skip_bad: bool = SKIP_BAD,
     assume_split: str = ASSUME_SPLIT,
+    size: int = SIZE,
+    split_seed: int = SPLIT_SEED,
     as_json: bool = AS_JSON,
 ) -> None:
     """Show how many faces each split and emotion has, and a sample sheet of them.
@@ -130,11 +144,13 @@ def show(
     from mien.cli.progress import busy
     from mien.data import detect, read
     from mien.data.counts import counts
+    from mien.data.pairs import pairs_by_split, pairs_of
 
     with busy(f"reading {source}"):
-        batch = read(source, skip_bad=skip_bad, assume_split=assume_split)
+        batch = read(source, skip_bad=skip_bad, assume_split=assume_split, size=size, split_seed=split_seed)
     if split is not None:
         batch = batch.split(split)
+    paired = {"all splits": pairs_of(batch), **pairs_by_split(batch)} if pairs else {}
     if out is not None:
         from mien.data.sheet import write_sheet
 
@@ -144,7 +160,9 @@ def show(
         "source": str(source),
         "format": detect(source)[0].name,
         **counts(batch),
+        "pairs": _pairs(paired) if pairs else None,
         "skipped": list(batch.skipped),
+        "left_out": list(batch.left_out),
         "sheet": None if out is None else str(out),
     }
     if as_json:
@@ -154,6 +172,9 @@ def show(
     _print(f"{source} · {result['format']} · {len(batch):,} faces of {width}×{height}", _counts_table(result))
     if any(part["with_votes"] for part in result["splits"].values()):
         _print(_votes_table(result))
+    for part, counted in paired.items():
+        if part != "all splits" or len(result["splits"]) > 1:
+            _print(f"pairs in {part}: {_pairs_line(counted)}", _pairs_table(counted))
     if out is not None:
         _print(f"sample sheet: {out}")
 
@@ -163,6 +184,8 @@ def check(
     source: Path = SOURCE,
     *,
     assume_split: str = ASSUME_SPLIT,
+    size: int = SIZE,
+    split_seed: int = SPLIT_SEED,
     as_json: bool = AS_JSON,
 ) -> None:
     """Check a dataset: bad rows by file and row, exact and near copies, copies of known training sets.
@@ -177,7 +200,7 @@ def check(
     from mien.data.counts import counts
 
     with busy(f"reading {source}"):
-        batch = read(source, skip_bad=True, assume_split=assume_split)
+        batch = read(source, skip_bad=True, assume_split=assume_split, size=size, split_seed=split_seed)
     with share_done("looking for copies") as progress:
         found = audit(batch, progress)
     if as_json:
@@ -263,6 +286,29 @@ def _votes_table(result: dict[str, Any]) -> Table:
         table.add_column(split, justify="right")
     for name in FERPLUS_CHOICES:
         table.add_row(name, *(f"{part['votes'][name]:,}" for part in parts.values()))
+    return table
+
+
+def _pairs(paired: dict[str, PairCounts]) -> dict[str, Any]:
+    """Those of all faces, and of each split."""
+    counted = {name: part.to_dict() for name, part in paired.items()}
+    return {"all": counted.pop("all splits"), "splits": counted}
+
+
+def _pairs_line(counted: PairCounts) -> str:
+    return f"{counted.total:,} in all, {counted.same:,} of one emotion, {counted.different:,} of two"
+
+
+def _pairs_table(counted: PairCounts) -> Table:
+    """The upper triangle, as the paper prints it; FER-2013's tens of millions fit 80 columns."""
+    from rich.table import Table
+
+    table = Table("", *counted.emotions, box=None, padding=(0, 0, 0, 1))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row, name in enumerate(counted.emotions):
+        numbers = [f"{number:,}" for number in counted.table[row, row:]]
+        table.add_row(name, *[""] * row, *numbers)
     return table
 
 

@@ -11,20 +11,22 @@ from mien.data.formats import BadRows, Format, Reading
 from mien.data.hdf5 import HDF5
 from mien.data.parquet import PARQUET
 from mien.data.pictures import all_squared
+from mien.data.posed import KDEF, NIMSTIM, SUBJECTS
+from mien.data.subjects import check_subjects
 from mien.errors import DataError
 from mien.faces import FaceBatch
 from mien.labels import SPLITS
 
-__all__ = ["FORMATS", "UNSIZED_SIDE", "WRITABLE", "detect", "format_of_name", "read", "write"]
+__all__ = ["FORMATS", "WRITABLE", "detect", "format_of_name", "read", "write"]
 
-FORMATS: dict[str, Format] = {known.name: known for known in (PARQUET, HDF5, FOLDER, CSV)}
+# Pictures with names of their own are told by these, even in folders named as emotions.
+_KNOWN = (PARQUET, HDF5, NIMSTIM, KDEF, FOLDER, SUBJECTS, CSV)
+
+FORMATS: dict[str, Format] = {known.name: known for known in _KNOWN}
 """Every format by name, in the order in which they are tried."""
 
 WRITABLE: dict[str, Format] = {name: known for name, known in FORMATS.items() if known.write is not None}
 """The formats that can be written; the others are other people's layouts of pictures."""
-
-UNSIZED_SIDE = 48
-"""Formats of large pictures of several sizes are read at this side where none is asked for: FER-2013's."""
 
 
 def _supported() -> str:
@@ -93,18 +95,17 @@ def read(
     assume_split: one of `SPLITS`, for faces whose source does not tell theirs.
     size: every face as size×size grey: the largest square in its middle, antialiased where it shrinks,
     bicubic where it grows. None leaves crops as they are, and reads formats whose pictures are large and of
-    several sizes (`Format.unsized`) at `UNSIZED_SIDE`.
+    several sizes (`Format.unsized`) at 48×48.
     split_seed: draws the splits of a source that names subjects and no splits (`subjects.split_by_subject`).
-    Raises: DataError when there is no readable dataset at the path or no face in it, and, unless
-    `skip_bad`, at the first bad row; MissingDependency when the format needs a package that is absent.
+    Raises: DataError when there is no readable dataset at the path or no face in it, where a subject has
+    faces in two splits, and, unless `skip_bad`, at the first bad row; MissingDependency when the format needs
+    a package that is absent.
     """
     if assume_split is not None and assume_split not in SPLITS:
         raise DataError(f"unknown split {assume_split!r}: expected one of {', '.join(SPLITS)}")
     if size is not None and size < 1:
         raise DataError(f"size {size}: expected a side of at least 1 pixel")
     known, where = detect(path)
-    if size is None and known.unsized:
-        size = UNSIZED_SIDE
     bad = BadRows(skip=skip_bad)
     assumed = None if assume_split is None else SPLITS.index(assume_split)
     try:
@@ -113,9 +114,11 @@ def read(
         raise DataError(f"{where} does not fit into memory: read it in parts") from error
     if not len(batch):
         first = f"{len(bad.lines)} bad rows, the first: {bad.lines[0]}" if bad.lines else "it has no rows"
-        raise DataError(f"no face could be read from {where}: {first}")
+        raise DataError(f"no face could be read from {where}: {'; '.join(batch.left_out) or first}")
     images = batch.images if size is None else all_squared(batch.images, size)
-    return replace(batch, images=images, source=str(where), skipped=tuple(bad.lines))
+    batch = replace(batch, images=images, source=str(where), skipped=tuple(bad.lines))
+    check_subjects(batch)
+    return batch
 
 
 def write(batch: FaceBatch, path: Path | str, format: str) -> None:

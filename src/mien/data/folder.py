@@ -99,7 +99,6 @@ def read(path: Path, reading: Reading) -> FaceBatch:
     pictures = _pictures(path)
     faults: dict[int, str] = {}
     labels, splits = np.zeros(len(pictures), np.int64), np.zeros(len(pictures), np.int8)
-    contents: list[bytes | None] = []
     for row, (file, folder) in enumerate(pictures):
         label = _emotion(file.parent.name)
         split = _split(file, folder, reading.assume_split)
@@ -112,12 +111,7 @@ def read(path: Path, reading: Reading) -> FaceBatch:
             )
         else:
             labels[row], splits[row] = label, split
-        try:
-            contents.append(file.read_bytes())
-        except OSError as error:
-            contents.append(None)
-            faults.setdefault(row, f"cannot be read ({error.strerror or error})")
-    images, undecodable = decode_all(contents, reading.size)
+    images, undecodable = decode_all(_contents(pictures, faults), reading.size)
     for row, why in undecodable.items():
         faults.setdefault(row, why)
     reading.bad.add_all(lambda row: str(pictures[row][0]), faults)
@@ -131,6 +125,16 @@ def read(path: Path, reading: Reading) -> FaceBatch:
         votes=np.zeros((len(kept), len(FERPLUS_CHOICES)), np.uint8),
         source=str(path),
     )
+
+
+def _contents(pictures: list[tuple[Path, str | None]], faults: dict[int, str]) -> Iterator[bytes | None]:
+    """Yields the bytes of one picture after the other; adds those that cannot be read to `faults`."""
+    for row, (file, _) in enumerate(pictures):
+        try:
+            yield file.read_bytes()
+        except OSError as error:
+            faults.setdefault(row, f"cannot be read ({error.strerror or error})")
+            yield None
 
 
 def _split(file: Path, folder: str | None, assumed: int | None) -> int | None:

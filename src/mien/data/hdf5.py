@@ -3,7 +3,8 @@
 Datasets, one row a face: `images` (N, H, W) uint8 grey · `labels` (N,) int64, indices into the attribute
 `emotions` · `splits` (N,) int8, indices into the attribute `splits` · `votes` (N, 10) uint8, counts in the
 order of the attribute `vote_choices`, all zero where unknown · `rows` (N,) int64, each face's row in the
-source that the file was written from. Attribute `format` is "mien faces", `version` is 1.
+source that the file was written from · `subjects` (N,) text, who each face shows; absent where the source
+names none. Attribute `format` is "mien faces", `version` is 1.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ def read(path: Path, reading: Reading) -> FaceBatch:
     h5py = _h5py()
     try:
         with h5py.File(path, "r") as file:
-            _check_layout(path, file)
+            _check_layout(path, file, h5py)
             columns = {name: file[name][...] for name in _DATASETS}
+            subjects = file["subjects"].asstr()[...].astype(np.str_) if "subjects" in file else None
     except (OSError, RuntimeError, KeyError) as error:
         raise DataError(
             f"{path} does not read as HDF5 ({error}): it may be truncated, write it again"
@@ -65,11 +67,13 @@ def read(path: Path, reading: Reading) -> FaceBatch:
     reading.bad.add_all(lambda row: f"{path} row {row}", faults)
     kept = np.setdiff1d(np.arange(len(columns["images"])), list(faults))
     return FaceBatch(
-        **{name: column[kept].astype(_DATASETS[name]) for name, column in columns.items()}, source=str(path)
+        **{name: column[kept].astype(_DATASETS[name]) for name, column in columns.items()},
+        source=str(path),
+        subjects=None if subjects is None else subjects[kept],
     )
 
 
-def _check_layout(path: Path, file: Any) -> None:
+def _check_layout(path: Path, file: Any, h5py: Any) -> None:
     """Raises: DataError when a dataset or attribute is missing, or stands for another order of names."""
     there = all(hasattr(file.get(name), "dtype") for name in _DATASETS)
     if not there or file.attrs.get("format") != _KIND:
@@ -89,9 +93,14 @@ def _check_layout(path: Path, file: Any) -> None:
         wide = name not in ("images", "votes") and file[name].dtype.kind in "iu"
         if file[name].dtype != dtype and not wide:
             raise DataError(f"{path} has {name} of type {file[name].dtype}: expected {np.dtype(dtype)}")
-    shapes = {name: file[name].shape for name in _DATASETS}
+    if "subjects" in file and h5py.check_string_dtype(file["subjects"].dtype) is None:
+        raise DataError(f"{path} has subjects of type {file['subjects'].dtype}: expected text")
+    shapes = {name: file[name].shape for name in (*_DATASETS, "subjects") if name in file}
     faces = shapes["images"][:1]
-    expected = {"labels": faces, "splits": faces, "rows": faces, "votes": (*faces, len(FERPLUS_CHOICES))}
+    expected = {
+        **{name: faces for name in shapes if name != "images"},
+        "votes": (*faces, len(FERPLUS_CHOICES)),
+    }
     for name, shape in expected.items():
         if shapes[name] != shape or len(shapes["images"]) != 3:
             raise DataError(f"{path} has {name} of {shapes[name]} beside images of {shapes['images']}")
@@ -110,6 +119,8 @@ def write(batch: FaceBatch, path: Path) -> None:
         file.create_dataset("images", data=batch.images, chunks=chunk, compression="gzip", shuffle=False)
         for name in ("labels", "splits", "votes", "rows"):
             file.create_dataset(name, data=getattr(batch, name))
+        if batch.subjects is not None:
+            file.create_dataset("subjects", data=batch.subjects.tolist(), dtype=h5py.string_dtype())
     with atomic(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
@@ -121,5 +132,5 @@ HDF5 = Format(
     recognises=recognises,
     read=read,
     write=write,
-    keeps=frozenset({"votes", "rows"}),
+    keeps=frozenset({"votes", "rows", "subjects"}),
 )

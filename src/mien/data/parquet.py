@@ -1,7 +1,8 @@
 """Parquet files as Hugging Face's `datasets` writes and reads them: pictures as PNG bytes.
 
 Columns: `image` struct{bytes, path} · `label` integer in the order of `EMOTIONS` · `usage` Training,
-PublicTest or PrivateTest · `votes` list<uint8>[10] in the order of `FERPLUS_CHOICES`, null where unknown.
+PublicTest or PrivateTest · `votes` list<uint8>[10] in the order of `FERPLUS_CHOICES`, null where unknown ·
+`subject` text, who the face shows, where the source names all.
 A folder holds one or more such files; they are joined with the training split first.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +63,7 @@ def read(path: Path, reading: Reading) -> FaceBatch:
     parts.sort(key=lambda part: int(part[0].splits[0]) if len(part[0]) else len(USAGE_OF_SPLIT))
     counted, start = [], 0
     for batch, total in parts:
-        counted.append(FaceBatch(batch.images, batch.labels, batch.splits, batch.rows + start, batch.votes))
+        counted.append(replace(batch, rows=batch.rows + start))
         start += total
     filled = [batch for batch in counted if len(batch)] or counted[:1]
     return FaceBatch.concatenate(filled, str(path))
@@ -81,6 +83,7 @@ def _read_file(path: Path, reading: Reading) -> tuple[FaceBatch, int]:
     splits = _splits(table, path, reading.assume_split, faults)
     labels = _labels(table, path, faults)
     votes = _votes(table, faults)
+    subjects = _subjects(table)
     images, undecodable = decode_all(contents, reading.size)
     faults |= undecodable
     reading.bad.add_all(lambda row: f"{path} row {row}", faults)
@@ -93,6 +96,7 @@ def _read_file(path: Path, reading: Reading) -> tuple[FaceBatch, int]:
         rows=kept,
         votes=votes[kept],
         source=str(path),
+        subjects=None if subjects is None else subjects[kept],
     )
     return batch, len(table)
 
@@ -183,10 +187,19 @@ def _votes(table: pa.Table, faults: dict[int, str]) -> UInt8:
     return votes
 
 
+def _subjects(table: pa.Table) -> NDArray[np.str_] | None:
+    """Who the faces show, where the file says it of every face."""
+    names = table["subject"].to_pylist() if "subject" in table.column_names else [None]
+    return None if None in names else np.array([str(name) for name in names], np.str_)
+
+
 def write(batch: FaceBatch, path: Path) -> None:
     """Writes one parquet file, null for unknown votes; `datasets` finds pictures and class names in it."""
     arrow, parquet = _arrow()
     known = batch.has_votes
+    named = (
+        {} if batch.subjects is None else {"subject": arrow.array(batch.subjects.tolist(), arrow.string())}
+    )
     picture = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
     table = arrow.table(
         {
@@ -204,19 +217,24 @@ def write(batch: FaceBatch, path: Path) -> None:
                 [row.tolist() if there else None for row, there in zip(batch.votes, known, strict=True)],
                 arrow.list_(arrow.uint8()),
             ),
+            **named,
         }
-    ).replace_schema_metadata(_metadata())
+    ).replace_schema_metadata(_metadata(list(named)))
     with atomic(path) as temporary:
         parquet.write_table(table, temporary)
 
 
-def _metadata() -> dict[str, str]:
-    """Names of classes and votes, for readers without `datasets` and, in its own key, with it."""
+def _metadata(texts: list[str]) -> dict[str, str]:
+    """Names of classes and votes, for readers without `datasets` and, in its own key, with it.
+
+    texts: names of further columns of text.
+    """
     features = {
         "image": {"_type": "Image"},
         "label": {"_type": "ClassLabel", "names": list(EMOTIONS)},
         "usage": {"_type": "Value", "dtype": "string"},
         "votes": {"_type": "List", "feature": {"_type": "Value", "dtype": "uint8"}},
+        **{name: {"_type": "Value", "dtype": "string"} for name in texts},
     }
     return {
         "label_names": ",".join(EMOTIONS),
@@ -232,5 +250,5 @@ PARQUET = Format(
     recognises=recognises,
     read=read,
     write=write,
-    keeps=frozenset({"votes"}),
+    keeps=frozenset({"votes", "subjects"}),
 )
