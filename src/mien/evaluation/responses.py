@@ -243,9 +243,8 @@ def _check_known(emotions: Sequence[str]) -> None:
 
 def _check_names(emotions: Sequence[str], source: str) -> None:
     if len(emotions) < LEAST_EMOTIONS:
-        raise DataError(
-            f"{len(emotions)} emotions{_of(source)}: expected at least {LEAST_EMOTIONS} to compare"
-        )
+        named = " and ".join(emotions) or "no emotion"
+        raise DataError(f"only {named}{_of(source)}: expected at least {LEAST_EMOTIONS} emotions to compare")
     for emotion in emotions:
         if list(emotions).count(emotion) > 1:
             raise DataError(f"the emotion {emotion!r} is named twice{_of(source)}: expected each once")

@@ -3,8 +3,8 @@
 Sources: Torgerson 1952 (the classical solution, one of the starts); Kruskal 1964 (stress-1, and monotone
 regression with the primary approach to ties); de Leeuw 1977 (majorisation); Borg & Groenen 2005.
 
-Non-metric scaling starts at the metric solution, not at random, as Borg & Groenen advise: it asks for
-nothing but 15 inequalities of the 9 free coordinates of six points, so where the dissimilarities leave room
+Non-metric scaling starts at metric solutions, not at random, as Borg & Groenen advise: it asks for nothing
+but 15 inequalities of the 9 free coordinates of six points, so where the dissimilarities leave room
 many maps have a stress near 0, among them degenerate ones in which emotions fall together. A non-metric
 stress near 0 says that the order of the dissimilarities fits into the plane, not that the map is unique.
 
@@ -26,12 +26,14 @@ Matrix = NDArray[np.float64]
 Fit = Callable[[Matrix, NDArray[np.int64]], Matrix]
 """Distances (R, C, C) of the runs at the indices (R,) → the disparities they are to approach."""
 
-RANDOM_STARTS = 30
+RANDOM_STARTS = 20
 ITERATIONS = 2000
-TOLERANCE = 1e-13
+TOLERANCE = 1e-12
 """Of the decrease of the raw stress in one iteration, over the squared disparities."""
 SAME_STRESS = 1e-6
-"""Stresses this near are one; the earlier start's solution stands, the classical one's first."""
+"""Metric stresses this near are one; the first start's solution stands, the classical one's before random."""
+AS_GOOD = 1e-3
+"""Non-metric stresses this near are as good; the map that began at the dissimilarities themselves stands."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,25 +50,42 @@ def mds(values: Matrix, metric: bool = True, seed: int = 0) -> Configuration:
 
     values: (C, C) dissimilarities, symmetric, non-negative, zero diagonal, not all 0. Metric: the least
     stress found from the classical solution and seeded random starts. Non-metric: from the metric
-    solution, using nothing else of the dissimilarities than their order.
+    solution, or from that of the dissimilarities' ranks where it leads to less stress.
     """
     points = _metric(values, seed)
     if metric:
         return Configuration(points, stress(points, values), True)
-    points = _majorise(points[None], lambda near, _: _normed(monotone(values, near[0]))[None])[0]
-    return Configuration(points, stress(points, monotone(values, distances(points))), False)
+    ranks = _ranks(values)
+    runs = _majorise(
+        np.stack([points, _metric(ranks, seed)]),
+        lambda near, _: np.stack([_normed(monotone(ranks, run)) for run in near]),
+    )
+    stresses = np.array([stress(run, monotone(ranks, distances(run))) for run in runs])
+    best = _first_of_least(stresses, AS_GOOD)
+    return Configuration(runs[best], float(stresses[best]), False)
 
 
 def _metric(values: Matrix, seed: int) -> Points:
     start = classical(values)
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x3D5]))
     random = rng.normal(scale=np.sqrt((start**2).mean()), size=(RANDOM_STARTS, *start.shape))
-    points = scaled(
+    runs = scaled(
         np.broadcast_to(values, (RANDOM_STARTS + 1, *values.shape)), np.concatenate([start[None], random])
     )
-    stresses = np.array([stress(run, values) for run in points])
-    best: Points = points[np.argmax(stresses <= stresses.min() + SAME_STRESS)]
+    best: Points = runs[_first_of_least(np.array([stress(run, values) for run in runs]), SAME_STRESS)]
     return best
+
+
+def _first_of_least(stresses: NDArray[np.float64], within: float) -> int:
+    return int(np.argmax(stresses <= stresses.min() + within))
+
+
+def _ranks(values: Matrix) -> Matrix:
+    """Each off-diagonal dissimilarity's rank from 1, equal ones sharing theirs."""
+    upper = np.triu_indices(len(values), 1)
+    out = np.zeros_like(values)
+    out[upper] = np.unique(values[upper], return_inverse=True)[1].reshape(-1) + 1.0
+    return out + out.T
 
 
 def scaled(values: Matrix, starts: Points) -> Points:
