@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from mien.errors import ModelError
 from mien.models.normalisation import MeanImage, Normalisation
 from mien.transforms import centre
+
+if TYPE_CHECKING:
+    from mien.models.published import Published
 
 
 class Outputs(NamedTuple):
@@ -39,10 +42,12 @@ class Network(nn.Module):
     that augmentation stands between; test protocols that show several crops do likewise.
     labels: the emotions that it was trained on, in the order of its outputs where it has one for each.
     kind: what it is in the exported file's metadata. answers: the names of the file's outputs.
+    published: the weights of others that its first layers can begin with.
     """
 
     kind: ClassVar[str] = ""
     answers: ClassVar[tuple[str, ...]] = ()
+    published: ClassVar[Published | None] = None
     architecture: str = ""
     input_size: int = 48
 

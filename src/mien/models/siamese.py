@@ -15,6 +15,7 @@ from torch import nn
 from mien.models.layers import initialise, xavier_uniform
 from mien.models.network import Embedder
 from mien.models.normalisation import ChannelMeans, MeanImage
+from mien.models.published import ALEXNET
 from mien.models.registry import Options, register
 
 
@@ -73,6 +74,7 @@ class SiameseAlexNet(Siamese):
     """227 × 227 grey faces, repeated on the three channels that the published weights expect."""
 
     input_size = 227
+    published = ALEXNET
 
     def __init__(self, options: SiameseAlexNetOptions, labels: tuple[str, ...]) -> None:
         trunk = nn.Sequential(
