@@ -111,7 +111,8 @@ def distances(points: Points) -> Matrix:
 def stress(points: Points, disparities: Matrix) -> float:
     """Kruskal's stress-1, √(Σ (d − d̂)² / Σ d²) over pairs of points; 0 is perfect.
 
-    Shape: points (C, 2), disparities d̂ (C, C): the dissimilarities themselves where scaling is metric.
+    Shape: points (C, 2), disparities d̂ (C, C): the dissimilarities themselves where scaling is metric, as
+    scikit-learn's normalised stress has it; s of ours is s/√(1+s²) where the map's scale is free as well.
     """
     upper = np.triu_indices(len(points), 1)
     d, fitted = distances(points)[upper], disparities[upper]
