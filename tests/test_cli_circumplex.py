@@ -21,28 +21,15 @@ pytest.importorskip("matplotlib")
 
 from mien import data
 from mien.cli import app as application
-from mien.errors import DataError
 from mien.evaluation import responses
 from mien.evaluation.circular_order import canonical
 from mien.evaluation.circumplex import EXPECTED, analyse
 from mien.evaluation.dissimilarities import MEASURES
 from mien.faces import FaceBatch
-from mien.inference import map_files
-from mien.labels import EMOTIONS, FERPLUS_CHOICES, SIX, SYNONYMS, ferplus_columns
+from mien.labels import EMOTIONS, FERPLUS_CHOICES, SIX, ferplus_columns
+from studies import COUNTS, points_of, table_csv, written
 from synthetic import face_batch
 from tiny_network import reference, write_network
-
-COUNTS = np.array(
-    [
-        [160, 24, 6, 0, 10, 0],
-        [30, 148, 4, 2, 16, 0],
-        [6, 10, 104, 2, 18, 60],
-        [0, 2, 0, 194, 0, 4],
-        [12, 18, 16, 2, 150, 2],
-        [0, 0, 48, 10, 2, 140],
-    ]
-)
-"""Rows truth, in the order of `SIX`."""
 
 
 def mien(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -61,17 +48,6 @@ def in_process(*arguments: object) -> Any:
 
 def found(*arguments: object) -> dict[str, Any]:
     return json.loads(in_process(*arguments, "--json"))
-
-
-def written(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def table_csv(path: Path, rows: list[str], columns: list[str], values: np.ndarray) -> Path:
-    lines = [",".join(["", *columns])]
-    lines += [",".join([name, *map(str, row)]) for name, row in zip(rows, values.tolist(), strict=True)]
-    return written(path, "\n".join(lines) + "\n")
 
 
 def voted_faces(n: int = 280) -> FaceBatch:
@@ -100,29 +76,6 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_network(tmp_path_factory.mktemp("network") / "tiny.onnx")
 
 
-def points_of(n: int = 60) -> tuple[np.ndarray, list[str]]:
-    labels = np.arange(n) % 6
-    angles = labels * np.pi / 3
-    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return np.round(points + np.random.default_rng(0).normal(0, 0.2, (n, 2)), 4), [SIX[i] for i in labels]
-
-
-def make(path: Path, emotions: tuple[str, ...] = SIX, split: str | None = None) -> responses.Source:
-    return map_files.open_source(path, split).make(emotions)
-
-
-def test_a_matrix_in_csv_is_read_whatever_its_order_and_its_names(tmp_path: Path) -> None:
-    other = {name: synonym for synonym, name in SYNONYMS.items()}
-    rows, columns = [3, 5, 2, 4, 1, 0], [1, 0, 5, 4, 3, 2]
-    path = table_csv(
-        tmp_path / "study.csv",
-        [other.get(SIX[i], SIX[i]).upper() for i in rows],
-        [SIX[i] for i in columns],
-        COUNTS[np.ix_(rows, columns)],
-    )
-    assert (np.asarray(make(path).counts) == COUNTS).all()  # type: ignore[union-attr]
-
-
 def test_the_command_says_what_the_statistics_say(tmp_path: Path) -> None:
     path = table_csv(tmp_path / "study.csv", list(SIX), list(SIX), COUNTS)
     got = found(path, "--bootstrap", 30, "--seed", 4, "--measure", "hellinger")
@@ -130,27 +83,6 @@ def test_the_command_says_what_the_statistics_say(tmp_path: Path) -> None:
         responses.confusion(COUNTS, SIX, "study.csv"), measure="hellinger", resamples=30, seed=4
     ).to_dict()
     assert got == json.loads(json.dumps(wanted))
-
-
-def test_percentages_may_carry_their_sign_and_are_no_counts(tmp_path: Path) -> None:
-    lines = [
-        ",".join([name, *(f"{value / 2:g}%" for value in row)])
-        for name, row in zip(SIX, COUNTS.tolist(), strict=True)
-    ]
-    source = make(written(tmp_path / "x.csv", "\n".join([",".join(["truth", *SIX]), *lines])))
-    assert isinstance(source, responses.Confusion)
-    assert not source.counted
-    assert np.allclose(source.counts, COUNTS / 2)
-
-
-def test_whether_entries_count_faces_shows_before_columns_are_dropped(tmp_path: Path) -> None:
-    names = [*SIX, "neutral"]
-    percent = np.zeros((7, 7), int)
-    percent[:6, :6] = COUNTS / 4
-    percent[:, 6] = 100 - percent.sum(axis=1)
-    source = make(table_csv(tmp_path / "x.csv", names, names, percent))
-    assert isinstance(source, responses.Confusion)
-    assert not source.counted
 
 
 def test_json_as_evaluate_prints_it_may_have_emotions_that_are_not_wanted(tmp_path: Path) -> None:
@@ -161,46 +93,6 @@ def test_json_as_evaluate_prints_it_may_have_emotions_that_are_not_wanted(tmp_pa
     got = found(path, "--bootstrap", 0)
     assert (got["emotions"], got["source"]["kind"]) == (list(SIX), "confusion")
     assert got["source"]["per_emotion"]["fear"] == COUNTS[2].sum()
-
-
-def test_a_ledger_entry_is_read_by_split(tmp_path: Path) -> None:
-    figures = {"labels": list(SIX), "confusion": COUNTS.tolist()}
-    other = {"labels": list(SIX), "confusion": (COUNTS + 1).tolist()}
-    value = {"recipe": "c/x", "figures": {"public": figures, "private": other}}
-    path = written(tmp_path / "entry.json", json.dumps(value))
-    assert (make(path, split="private").counts == COUNTS + 1).all()  # type: ignore[union-attr]
-    with pytest.raises(DataError, match=r"public, private: choose with --split"):
-        make(path)
-    with pytest.raises(DataError, match="did you mean 'public'"):
-        make(path, split="publik")
-
-
-def test_every_entry_of_the_ledger_that_names_emotions_can_be_mapped() -> None:
-    from mien.storage import packaged
-
-    entry = packaged("results") / "c-final.full.seed0.json"
-    stored = json.loads(entry.read_text(encoding="utf-8"))["figures"]["public"]
-    source = make(entry)
-    assert (source.counts == np.array(stored["confusion"])[:6, :6]).all()  # type: ignore[union-attr]
-
-
-def test_points_are_the_same_in_every_kind_of_file(tmp_path: Path) -> None:
-    points, labels = points_of()
-    pairs = list(zip(points.tolist(), labels, strict=True))
-    map_of = {"labels": labels, "points": points.tolist()}
-    faces = [{"source": "a.png", "label": name, "point": point} for point, name in pairs]
-    files = [
-        written(tmp_path / "a.json", json.dumps(map_of)),
-        written(tmp_path / "b.json", json.dumps([*faces, {"source": "?", "label": None, "point": [9, 9]}])),
-        written(tmp_path / "c.json", json.dumps({"name": "siamese", "map": {"split": "public", **map_of}})),
-        written(tmp_path / "d.json", json.dumps({"recipe": "d/x", "maps": {"public": {"n": 60, **map_of}}})),
-        written(tmp_path / "e.csv", "label,x,y\n" + "".join(f"{name},{x},{y}\n" for (x, y), name in pairs)),
-    ]
-    for path in files:
-        source = make(path)
-        assert isinstance(source, responses.Embeddings)
-        assert (source.points == points).all()
-        assert [source.emotions[i] for i in source.labels] == labels
 
 
 def test_an_order_of_points_is_found_and_its_overlaps_are_of_the_plane(tmp_path: Path) -> None:
@@ -359,6 +251,7 @@ EMPTY = [*ROWS[:4], "sad,0,0,0,0,0,0", ROWS[5]]
 WRONG: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
     "no such file": (lambda folder: folder / "none.csv", ("no such file or folder", "none.csv")),
     "an empty file": (_matrix(""), ("x.csv is empty",)),
+    "one endless line": (_matrix("x" * 200_000 + ",y"), ("does not read as CSV",)),
     "not text": (_binary, ("is no source of a map",)),
     "not square": (_matrix("\n".join([HEAD, *ROWS[:5]])), ("not square: 5 rows and 6 columns",)),
     "not square in JSON": (

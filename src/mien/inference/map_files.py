@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from mien.errors import DataError, hint
 from mien.evaluation import responses
 from mien.labels import EMOTIONS, SIX, SYNONYMS, emotion_index
 
-_LABEL_COLUMNS = ("label", "emotion")
+_LABEL_COLUMNS = (["label"], ["emotion"])
 
 
 class Content(Protocol):
@@ -107,12 +107,18 @@ def _check_held(emotion: str, names: Sequence[str], what: str) -> None:
 class Peek:
     """What is seen of a source before its kind is known.
 
-    value: what its JSON holds, None where it is none. head: the cells of its first line, in lower case.
+    value: what its JSON holds, None where it is none. lines: else its lines that hold anything, each with its
+    number from 1 and its cells.
     """
 
     path: Path
-    value: Any
-    head: tuple[str, ...]
+    value: Any = None
+    lines: tuple[tuple[int, list[str]], ...] = ()
+
+    @property
+    def head(self) -> list[str]:
+        """The cells of the first line, in lower case."""
+        return [cell.lower() for cell in self.lines[0][1]] if self.lines else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +162,27 @@ def _peek(path: Path) -> Peek:
         ) from error
     if text.lstrip()[:1] in ("{", "["):
         try:
-            return Peek(path, json.loads(text), ())
+            return Peek(path, json.loads(text))
         except ValueError as error:
             raise DataError(f"{path} does not parse as JSON: {error}") from error
-    first = next(csv.reader(text.splitlines()), [])
-    return Peek(path, None, tuple(cell.strip().lower() for cell in first))
+    try:
+        return Peek(path, lines=tuple(_lines(text)))
+    except csv.Error as error:
+        raise DataError(f"{path} does not read as CSV: {error}") from error
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The lines of a CSV file that hold anything, with their numbers from 1.
+
+    Where spreadsheets write a decimal comma, they put semicolons or tabs between cells.
+    """
+    rows = text.splitlines()
+    mark = max(",;\t", key=rows[0].count) if rows else ","
+    reader = csv.reader(rows, delimiter=mark)
+    for row in reader:
+        cells = [cell.strip() if mark == "," else cell.strip().replace(",", ".") for cell in row]
+        if any(cells):
+            yield reader.line_num, cells
 
 
 def _names(values: Iterable[Any], where: str) -> tuple[str, ...]:
@@ -266,13 +288,6 @@ def _points(pairs: Sequence[tuple[Any, Any]], name: str) -> Points:
     return Points(name, points, np.array(labels, np.int64))
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
-    """The lines of a CSV file that hold anything, with their numbers from 1."""
-    text = path.read_text(encoding="utf-8-sig")
-    lines = csv.reader(text.splitlines())
-    return [(lines.line_num, [cell.strip() for cell in row]) for row in lines if any(map(str.strip, row))]
-
-
 def _numbers(cells: Sequence[str], where: str) -> list[float]:
     found = []
     for cell in cells:
@@ -287,7 +302,7 @@ def _numbers(cells: Sequence[str], where: str) -> list[float]:
 def _read_points_csv(seen: Peek, split: str | None) -> Content:
     _refuse_split(seen, split)
     pairs = []
-    for line, cells in _rows(seen.path)[1:]:
+    for line, cells in seen.lines[1:]:
         where = f"{seen.path.name}, line {line}"
         if len(cells) != len(seen.head):
             raise DataError(f"{where} has {len(cells)} cells: expected {len(seen.head)}")
@@ -298,11 +313,11 @@ def _read_points_csv(seen: Peek, split: str | None) -> Content:
 def _read_matrix_csv(seen: Peek, split: str | None) -> Content:
     """First row and first column: emotions; rows are the truth."""
     _refuse_split(seen, split)
-    name, rows = seen.path.name, _rows(seen.path)
-    across = _names(rows[0][1][1:], f"{name}, line {rows[0][0]}")
+    name, (first, head) = seen.path.name, seen.lines[0]
+    across = _names(head[1:], f"{name}, line {first}")
     values: list[list[float]] = []
     down: list[str] = []
-    for line, cells in rows[1:]:
+    for line, cells in seen.lines[1:]:
         where = f"{name}, line {line}"
         down += _names(cells[:1], where)
         if len(cells) != len(across) + 1:
@@ -349,7 +364,7 @@ KINDS: dict[str, Kind] = {
     "points in CSV": Kind(
         "CSV with the columns label, x, y, …",
         lambda seen: (
-            seen.head[:1] in [(name,) for name in _LABEL_COLUMNS]
+            seen.head[:1] in _LABEL_COLUMNS
             and not {SYNONYMS.get(cell, cell) for cell in seen.head[1:]} & set(EMOTIONS)
         ),
         _read_points_csv,
