@@ -15,7 +15,7 @@ from PIL import Image
 import mien
 from mien.errors import ImageError, ModelError
 from mien.faces import Prediction
-from mien.inference import lookup, predictor
+from mien.inference import exported, lookup
 from mien.inference.annotate import annotate, caption
 from mien.inference.detectors import Detection, Framing
 from mien.inference.exported import BATCH, ExportedNetwork
@@ -148,9 +148,9 @@ def test_a_name_a_path_and_a_run_folder(
 def test_predict_keeps_its_network_until_the_file_changes(tmp_path: Path, faces: np.ndarray) -> None:
     path = write_network(tmp_path / "n.onnx", unsure_below=0.0)
     assert not mien.predict(faces[0], path, crop=True)[0].unsure
-    kept = predictor._kept.cache_info().hits
+    kept = exported._kept.cache_info().hits
     assert not mien.predict(faces[0], path, crop=True)[0].unsure
-    assert predictor._kept.cache_info().hits == kept + 1
+    assert exported._kept.cache_info().hits == kept + 1
     write_network(path, unsure_below=1.0)
     assert mien.predict(faces[0], path, crop=True)[0].unsure
 

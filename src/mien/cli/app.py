@@ -12,6 +12,7 @@ from mien import __version__
 from mien.cli.bench import bench
 from mien.cli.circumplex import circumplex
 from mien.cli.data import data
+from mien.cli.embed import embed
 from mien.cli.evaluate import evaluate
 from mien.cli.fetch import fetch
 from mien.cli.models import models
@@ -55,6 +56,7 @@ def root(
 
 
 app.command()(predict)
+app.command()(embed)
 app.command()(fetch)
 app.command()(models)
 app.command()(recipes)

@@ -1,4 +1,4 @@
-"""`mien models`: shipped networks and the architectures that can be trained."""
+"""`mien models`: shipped networks, of all kinds, and the architectures that can be trained."""
 
 from __future__ import annotations
 
@@ -37,12 +37,15 @@ def models(
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
-    """Every network by name; `architecture` is None without torch, `shipped` where there are no weights."""
+    """Every network by name; `architecture` is None without torch, `shipped` where there are no weights.
+
+    `shipped` is the network's card without the hundreds of places of its map.
+    """
     from mien.inference.lookup import card_of, shipped
 
     entries: dict[str, dict[str, Any]] = {}
     for each in shipped():
-        card = card_of(each)
+        card = {key: value for key, value in card_of(each).items() if key != "map"}
         entries[each] = {
             "name": each,
             "parameters": card.get("parameters"),
@@ -70,17 +73,25 @@ def _print_all(entries: list[dict[str, Any]]) -> None:
     table = Table("network", "parameters", "shipped", "accuracy", "what it is", box=None, header_style="bold")
     for entry in entries:
         card, architecture = entry["shipped"], entry["architecture"]
-        accuracy = [
-            f"{split} {figures['accuracy']:.3f}" for split, figures in (card or {}).get("figures", {}).items()
-        ]
         table.add_row(
             entry["name"],
             f"{entry['parameters']:,}",
             f"{card['bytes'] / 1e6:.1f} MB" if card else "recipe only",
-            ", ".join(accuracy),
+            ", ".join(_accuracies(card or {})),
             architecture["summary"] if architecture else card.get("summary", ""),
         )
     table_console().print(table)
+
+
+def _accuracies(card: dict[str, Any]) -> list[str]:
+    """A classifier's accuracy on each split; on a map, that of the vote of a face's nearest neighbours."""
+    return [
+        *(f"{split} {found['accuracy']:.3f}" for split, found in card.get("figures", {}).items()),
+        *(
+            f"{split} neighbours {found['neighbours']['accuracy']:.3f}"
+            for split, found in card.get("maps", {}).items()
+        ),
+    ]
 
 
 def _print_one(entry: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ class PictureFile(NamedTuple):
 class Pictures:
     """The files of all sources, each once; iterating reads them and tells of those that cannot be read.
 
-    outside: a folder that is not looked into, or a file that is not read unless it is named: where results go.
+    outside: a folder that is not looked into, such as where results go.
     files: what was found. read: how many pictures were read so far. failures: how many files and folders
     could not be.
     """
@@ -58,7 +58,6 @@ class Pictures:
     def _find(self, sources: list[Path], outside: Path | None) -> dict[Path, PictureFile]:
         from mien.inference.images import find_pictures
 
-        shut = outside.resolve() if outside else None
         files: dict[Path, PictureFile] = {}
         for source in sources:
             try:
@@ -74,8 +73,7 @@ class Pictures:
             for path in paths:
                 named = path == source
                 name = Path(path.name) if named else path.relative_to(source)
-                if named or path.resolve() != shut:
-                    files.setdefault(path.resolve(), PictureFile(path, name, named))
+                files.setdefault(path.resolve(), PictureFile(path, name, named))
         return files
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 import numpy as np
 import onnxruntime
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mien.errors import ImageError, ModelError, hint
 from mien.faces import Face
-from mien.inference.detectors import Detector, make_detector
+from mien.inference.detectors import Detector, available, make_detector
 from mien.inference.framing import centre_square, cut, square_of
 from mien.inference.images import Picture, read_picture
 from mien.inference.lookup import find_model
@@ -189,6 +189,27 @@ class ExportedNetwork:
         size = self.card.input_size
         crops = [cut(pixels, square, size) for square in squares]
         return faces, np.stack(crops) if crops else np.zeros((0, size, size), np.uint8)
+
+
+Network = TypeVar("Network", bound=ExportedNetwork)
+
+
+def kept(take: type[Network], model: str | os.PathLike[str], detector: str | None) -> Network:
+    """A network that stays loaded between calls; a file that was replaced, or a detector that was fetched
+    since, is taken anew.
+
+    take: the subclass of `ExportedNetwork` that it is to be.
+    Raises: ModelError when the network or detector is unknown.
+    """
+    path = find_model(model)
+    return cast(
+        Network, _kept(cast(Hashable, take), str(path), path.stat().st_mtime_ns, detector or available()[0])
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _kept(take: Any, path: str, changed_ns: int, detector: str) -> ExportedNetwork:
+    return cast(ExportedNetwork, take(path, detector))
 
 
 def source_name(image: Picture) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from dataclasses import dataclass
 
 from mien.faces import Face, Prediction
 from mien.inference.detectors import Detector
-from mien.inference.exported import ClassifierCard, ExportedNetwork, Floats, UInt8, source_name
+from mien.inference.exported import ClassifierCard, ExportedNetwork, Floats, UInt8, kept, source_name
 from mien.inference.images import Picture
-from mien.inference.lookup import DEFAULT_MODEL, find_model
+from mien.inference.lookup import DEFAULT_MODEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +82,6 @@ def load(
     return Predictor(model, detector, threads)
 
 
-@functools.lru_cache(maxsize=4)
-def _kept(path: str, changed_ns: int, detector: str) -> Predictor:
-    return Predictor(path, detector)
-
-
 def predict(
     image: Picture,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
@@ -99,8 +93,4 @@ def predict(
     The network stays loaded between calls. image, crop: see `Predictor.predict`.
     Raises: ImageError when the picture cannot be read, ModelError when the network or detector is unknown.
     """
-    from mien.inference.detectors import available
-
-    path = find_model(model)
-    # A file that was replaced, or a detector that was fetched since, is taken anew.
-    return _kept(str(path), path.stat().st_mtime_ns, detector or available()[0]).predict(image, crop)
+    return kept(Predictor, model, detector).predict(image, crop)
