@@ -11,7 +11,8 @@ import pytest
 from mien.errors import DataError
 from mien.evaluation import responses
 from mien.inference import map_files
-from mien.labels import SIX, SYNONYMS
+from mien.labels import EMOTIONS, SIX, SYNONYMS
+from mien.storage import packaged
 from studies import COUNTS, points_of, table_csv, written
 
 
@@ -75,13 +76,16 @@ def test_a_ledger_entry_is_read_by_split(tmp_path: Path) -> None:
         make(path, split="publik")
 
 
-def test_every_entry_of_the_ledger_that_names_emotions_can_be_mapped() -> None:
-    from mien.storage import packaged
-
-    entry = packaged("results") / "c-final.full.seed0.json"
-    stored = json.loads(entry.read_text(encoding="utf-8"))["figures"]["public"]
-    source = make(entry)
-    assert (source.counts == np.array(stored["confusion"])[:6, :6]).all()  # type: ignore[union-attr]
+def test_every_classifier_in_the_ledger_can_be_mapped() -> None:
+    mapped = 0
+    for path in sorted(packaged("results").glob("*.json")):
+        for split, figures in (json.loads(path.read_text(encoding="utf-8")).get("figures") or {}).items():
+            if len(figures["confusion"]) == len(EMOTIONS):
+                source = make(path, split=split)
+                stored = np.array(figures["confusion"])[:6, :6]
+                assert (source.counts == stored).all(), path  # type: ignore[union-attr]
+                mapped += 1
+    assert mapped
 
 
 def test_points_are_the_same_in_every_kind_of_file(tmp_path: Path) -> None:
