@@ -76,17 +76,17 @@ def pixel_maps(
     `emotions`. seed: of the faces drawn for scaling, and of the parts that separability is judged in.
     Raises: DataError when the faces do not fit together, or `quality` refuses a map of them.
     """
-    for name, faces, truth in (
+    for name, pictures, truth in (
         ("held-out", images, np.asarray(labels)),
         ("training", train_images, np.asarray(train_labels)),
     ):
-        if faces.dtype != np.uint8 or faces.ndim != 3 or truth.shape != faces.shape[:1]:
+        if pictures.dtype != np.uint8 or pictures.ndim != 3 or truth.shape != pictures.shape[:1]:
             raise DataError(
-                f"{name} faces of {faces.dtype} {faces.shape} with labels {truth.shape}: expected uint8 "
-                "(N, H, W) and (N,)"
+                f"{name} faces of {pictures.dtype} {pictures.shape} with labels {truth.shape}: expected "
+                "uint8 (N, H, W) and (N,)"
             )
-        if not len(faces) or (faces == faces[0]).all():
-            raise DataError(f"the {len(faces)} {name} faces are one picture: expected different ones")
+        if not len(pictures) or (pictures == pictures[0]).all():
+            raise DataError(f"the {len(pictures)} {name} faces are one picture: expected different ones")
     if images.shape[1:] != train_images.shape[1:]:
         raise DataError(f"held-out faces of {images.shape[1:]}, training faces of {train_images.shape[1:]}")
     faces = _Faces(
