@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def _circumplex(
     if len(emotions) < LEAST:
         return None
     try:
-        people = votes(faces, emotions)
+        people = replace(votes(faces, emotions), source="people's votes")
     except DataError:  # Not every emotion has faces with votes: the map stands alone.
         people = None
     return analyse(Embeddings(emotions, points, labels, "the network's map"), against=people).to_dict()

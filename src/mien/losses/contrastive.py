@@ -7,10 +7,17 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def contrastive(distance: Tensor, differs: Tensor, *, margin: float = 1.0) -> Tensor:
-    """Mean over pairs of (1−Y)·½·D² + Y·½·max(0, m−D)²: like pairs together, unlike ones beyond the margin.
+def contrast(distance: Tensor, differs: Tensor, *, margin: float = 1.0) -> Tensor:
+    """(1−Y)·½·D² + Y·½·max(0, m−D)² of each pair, D ≥ 0 its distance, Y whether it differs. Any shape, kept.
 
     Source: Hadsell, Chopra & LeCun 2006; system D, eq. 1, which prints the second ½ inside the square.
+    """
+    return 0.5 * torch.where(differs, (margin - distance).clamp_min(0), distance).square()
+
+
+def contrastive(distance: Tensor, differs: Tensor, *, margin: float = 1.0) -> Tensor:
+    """Mean over pairs of `contrast`: pulls like pairs together, pushes unlike ones beyond the margin.
+
     Shape: distance (P,) float ≥ 0 in units of the map; differs (P,) bool; returns ().
     Raises: ValueError when the shapes differ, P is 0 or the margin is not positive.
     """
@@ -20,8 +27,7 @@ def contrastive(distance: Tensor, differs: Tensor, *, margin: float = 1.0) -> Te
         )
     if margin <= 0:
         raise ValueError(f"margin {margin}: expected a positive number")
-    apart = (margin - distance).clamp_min(0)
-    return 0.5 * torch.where(differs, apart, distance).square().mean()
+    return contrast(distance, differs, margin=margin).mean()
 
 
 def all_pairs(

@@ -2,6 +2,6 @@
 
 from mien.transforms.affine import centre, warp
 from mien.transforms.augment import Augmentation, mirror
-from mien.transforms.keyed import key, permutation, stratified, uniform
+from mien.transforms.keyed import even, key, permutation, stratified, uniform
 
-__all__ = ["Augmentation", "centre", "key", "mirror", "permutation", "stratified", "uniform", "warp"]
+__all__ = ["Augmentation", "centre", "even", "key", "mirror", "permutation", "stratified", "uniform", "warp"]

@@ -54,10 +54,30 @@ def stratified(seed: int, epoch: int, labels: Tensor) -> Tensor:
     Shape: labels (n,) int64 on the CPU; returns (n,) int64.
     """
     order = permutation(seed, epoch, len(labels))
+    return _spread(seed, epoch, [order[labels[order] == label] for label in labels.unique()])
+
+
+def even(seed: int, epoch: int, labels: Tensor) -> Tensor:
+    """As many faces as there are, in which any run has each label equally often.
+
+    Of a common label some faces are left out, others in each epoch; those of a rare one come again, each
+    once before any comes twice.
+    Shape: labels (n,) int64 on the CPU; returns (n,) int64, rows that may repeat.
+    """
+    order = permutation(seed, epoch, len(labels))
+    rows = [order[labels[order] == label] for label in labels.unique()]
+    counts = [(len(labels) + position) // len(rows) for position in range(len(rows))]
+    return _spread(
+        seed, epoch, [each.repeat(-(-n // len(each)))[:n] for each, n in zip(rows, counts, strict=True)]
+    )
+
+
+def _spread(seed: int, epoch: int, groups: list[Tensor]) -> Tensor:
+    """The groups' rows, each group's in its order and evenly over the whole, from a start of its own."""
     generator = torch.Generator().manual_seed(key(seed, "strata", epoch))
-    place = torch.empty(len(labels), dtype=torch.float64)
-    for label in labels.unique():
-        rows = order[labels[order] == label]
-        start = torch.rand((), generator=generator, dtype=torch.float64)
-        place[rows] = (torch.arange(len(rows), dtype=torch.float64) + start) / len(rows)
-    return place.argsort()
+    starts = torch.rand(len(groups), generator=generator, dtype=torch.float64)
+    places = [
+        (torch.arange(len(rows)).double() + start) / len(rows)
+        for rows, start in zip(groups, starts, strict=True)
+    ]
+    return torch.cat(groups)[torch.cat(places).argsort()]

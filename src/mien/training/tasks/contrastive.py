@@ -10,15 +10,17 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mien.losses import all_pairs, contrastive, pairs_of
+from mien.losses import all_pairs, contrast, pairs_of
 from mien.models import Embedder
 from mien.storage import write_json
 from mien.training.tasks.faces import VALIDATION_BATCH, OnFaces
 from mien.training.tasks.registry import Materials, TaskOptions, register
-from mien.transforms import key, stratified, uniform
+from mien.transforms import even, key, stratified, uniform
 
 _PAIRS_AT_ONCE = 2_000_000
 _FACES_AT_ONCE = 64
+
+_ORDERS = {"proportions": stratified, "even": even}
 
 
 class ContrastiveOptions(TaskOptions):
@@ -26,21 +28,24 @@ class ContrastiveOptions(TaskOptions):
 
     margin: beyond which unlike faces no longer push each other apart. pairs: 'all' of a batch, or 'balanced':
     of the unlike pairs of the training faces as many as there are like ones, drawn once; the others are never
-    seen. snapshots: epochs after which the map is kept, 0 for before the first; snapshot_faces: training
+    seen. batches: each has the emotions in the 'proportions' of the training faces, or in 'even' numbers.
+    snapshots: epochs after which the map is kept, 0 for before the first; snapshot_faces: training
     faces of each emotion on it.
     """
 
     margin: float = Field(1.0, gt=0)
     pairs: Literal["all", "balanced"] = "all"
+    batches: Literal["proportions", "even"] = "proportions"
     snapshots: tuple[int, ...] = ()
     snapshot_faces: int = Field(60, ge=1)
 
 
 @register("contrastive", options=ContrastiveOptions, network=Embedder)
 class Contrastive(OnFaces):
-    """The contrastive loss over all pairs of a batch, each face shown once; batches are stratified.
+    """The contrastive loss over all pairs of a batch, each face shown once.
 
-    Validation: the same loss over all pairs of the split, and how often the nearest other face is alike.
+    Validation: the same loss over all pairs of the split, and how often the nearest other face is alike. With
+    even batches a pair weighs there as much as it would if all emotions were equally frequent.
     """
 
     figures: tuple[str, ...] = ("loss", "nearest_alike")
@@ -58,13 +63,15 @@ class Contrastive(OnFaces):
         self.share_kept = alike / unlike if unlike else 1.0
 
     def order(self, seed: int, epoch: int) -> Tensor:
-        """Every batch has each emotion in its proportion."""
-        return stratified(seed, epoch, self.labels.cpu())
+        """Every batch has each emotion in the share that the options ask for."""
+        return _ORDERS[self.options.batches](seed, epoch, self.labels.cpu())
 
     def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean loss over all pairs of the faces `rows` (B,)."""
+        """Mean loss over all pairs of the faces `rows` (B,); 0 where an epoch's last batch holds no pair."""
         places = self.embed(network, self.prepare(rows, epoch), normalised=True)
         kept = self.kept(rows) if self.options.pairs == "balanced" else None
+        if len(rows) < 2 or (kept is not None and not kept.any()):
+            return 0 * places.sum(), {}
         return all_pairs(places, self.labels[rows], margin=self.options.margin, kept=kept), {}
 
     def kept(self, rows: Tensor) -> Tensor:
@@ -81,20 +88,26 @@ class Contrastive(OnFaces):
         """Mean loss over all pairs of the validation split, and the share whose nearest face is alike."""
         places = self.places(network, self.validation_images)
         labels = self.validation_labels
-        pairs = total = alike = 0.0
+        weights = self._weights(labels)
+        weight = total = alike = 0.0
         block = max(1, _PAIRS_AT_ONCE // len(places))
         for start in range(0, len(places), block):
             rows = torch.arange(start, min(start + block, len(places)), device=places.device)
             distance = torch.cdist(places[rows], places, compute_mode="donot_use_mm_for_euclid_dist")
             differs = labels[rows][:, None] != labels
             later = torch.arange(len(places), device=places.device) > rows[:, None]
-            if later.any():
-                loss = contrastive(distance[later], differs[later], margin=self.options.margin)
-                total += float(loss) * int(later.sum())
-                pairs += int(later.sum())
+            counted = later * weights[rows][:, None] * weights
+            total += float((counted * contrast(distance, differs, margin=self.options.margin)).sum())
+            weight += float(counted.sum())
             distance[torch.arange(len(rows)), rows] = torch.inf
             alike += float((~differs).gather(1, distance.argmin(1, keepdim=True)).sum())
-        return {"loss": total / pairs, "nearest_alike": alike / len(places)}
+        return {"loss": total / weight, "nearest_alike": alike / len(places)}
+
+    def _weights(self, labels: Tensor) -> Tensor:
+        """What a face of each label counts, the product for a pair: (N,) float64."""
+        if self.options.batches == "proportions":
+            return torch.ones(len(labels), dtype=torch.float64, device=labels.device)
+        return 1 / torch.bincount(labels)[labels].double()
 
     @torch.inference_mode()
     def places(self, network: nn.Module, images: Tensor) -> Tensor:
