@@ -20,8 +20,10 @@ from PIL import Image
 
 import mien
 from mien.cli import models
+from mien.cli.embed import embed
 from mien.errors import ImageError, ModelError
 from mien.inference import lookup
+from mien.inference.detectors import Detection, Framing
 from mien.inference.exported import BATCH, ExportedNetwork
 from mien.inference.mapper import Mapper, Place, Reference
 from mien.inference.neighbours import others, shares
@@ -312,6 +314,43 @@ def test_the_plain_install_gives_numbers_and_says_what_a_drawing_needs(folder: P
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert "pip install 'mien[analysis]'" in done.stderr
+
+
+class Fixed:
+    """A detector that finds two faces of 48 × 48 pixels, side by side."""
+
+    name = "fixed"
+    framing = Framing(1.0, 0.0)
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        return [Detection((48.0 * i, 0.0, 48.0, 48.0), 0.75) for i in range(image.shape[1] // 48)]
+
+
+def test_faces_of_one_picture_are_numbered(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(np.hstack([face(0), face(1)])).save(folder / "two.png")
+    places = Mapper(folder / "tiny.onnx", detector=Fixed()).embed(folder / "two.png", source="both")
+    assert [(each.source, each.face, each.box) for each in places] == [
+        ("both", 0, (0, 0, 48, 48)), ("both", 1, (48, 0, 48, 48)),
+    ]  # fmt: skip
+    np.testing.assert_allclose(
+        [each.point for each in places], reference_places(np.stack([face(0), face(1)])), atol=1e-4
+    )
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("mien.inference.exported.make_detector", lambda _: Fixed())
+    (folder / "tiny.json").unlink()
+    embed([Path("two.png"), Path("faces/2.png")], model="tiny.onnx", neighbours=2)
+    said = capsys.readouterr()
+    # The last column: the two nearest of each face.
+    head, *lines = said.out.rstrip().splitlines()
+    last = head.index("nearest faces")
+    assert [line[last:].strip() for line in lines] == [
+        "2.png 0.50", "two.png face 1 0.55", "2.png 0.19", "two.png face 0 0.55", "two.png face 1 0.19",
+        "two.png face 0 0.50",
+    ]  # fmt: skip
+    assert said.err == "no emotions nearby: tiny.json holds no reference faces\n"
 
 
 def test_a_picture_without_a_face_adds_none_and_is_no_error(folder: Path) -> None:

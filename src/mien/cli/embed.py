@@ -74,7 +74,12 @@ def embed(
     if as_json:
         print("[\n" + ",\n".join(json.dumps(row, allow_nan=False) for row in rows) + "\n]" if rows else "[]")
     elif not csv:
-        _show(rows, pictures.read, reference)
+        _show(rows, pictures.read)
+    if reference is None and not as_json:
+        print(
+            f"no emotions nearby: {mapper.path.with_suffix('.json')} holds no reference faces",
+            file=sys.stderr,
+        )
     if out:
         _draw(out, mapper.card.name, places, crops, reference)
     if not (crop or detector or as_json):
@@ -160,7 +165,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _show(rows: list[dict[str, Any]], pictures: int, reference: Reference | None) -> None:
+def _show(rows: list[dict[str, Any]], pictures: int) -> None:
     """The table on standard output; where there is no face, a line that says so."""
     if not rows:
         print(no_face(pictures))
@@ -174,27 +179,30 @@ def _show(rows: list[dict[str, Any]], pictures: int, reference: Reference | None
     table.add_column("picture", overflow="fold")
     table.add_column("face", justify="right")
     table.add_column("place", justify="right")
-    if reference is not None:
-        table.add_column("reference faces nearby")
+    table.add_column("reference faces nearby")
     table.add_column("nearest faces, distance", overflow="fold")
+    several = {row["source"] for row in rows if row["face"]}
     for number, row in enumerate(rows, 1):
         near = row["neighbours"]
-        cells: list[str | Text] = [
+        ranked = sorted((near["emotions"] or {}).items(), key=lambda pair: -pair[1])[:_SHARES_SHOWN]
+        others = [
+            f"{_named(Path(each['source']).name, each, several)} {each['distance']:.2f}"
+            for each in near["faces"]
+        ]
+        table.add_row(
             str(number),
             Text(printable(row["source"])),
             str(row["face"]),
             " ".join(f"{value:.2f}" for value in row["point"]),
-        ]
-        if near["emotions"] is not None:
-            ranked = sorted(near["emotions"].items(), key=lambda pair: -pair[1])[:_SHARES_SHOWN]
-            cells.append(", ".join(f"{name} {share:.0%}" for name, share in ranked if share))
-        table.add_row(*cells, Text("\n".join(map(_named, near["faces"])) or "–"))
+            ", ".join(f"{name} {share:.0%}" for name, share in ranked if share) or "–",
+            Text("\n".join(others) or "–"),
+        )
     Console().print(table)
 
 
-def _named(face: dict[str, Any]) -> str:
-    name = printable(Path(face["source"]).name) + (f" face {face['face']}" if face["face"] else "")
-    return f"{name} {face['distance']:.2f}"
+def _named(name: str, face: dict[str, Any], several: set[str]) -> str:
+    """A picture's name, with the face's number where the picture is one of `several` faces."""
+    return printable(name) + (f" face {face['face']}" if face["source"] in several else "")
 
 
 def _draw(
@@ -211,9 +219,8 @@ def _draw(
 
     from mien.report.embed_figure import NewFaces, embed_map, write
 
-    names = [
-        printable(Path(place.source).stem) + (f" {place.face}" if place.face else "") for place in places
-    ]
+    several = {place.source for place in places if place.face}
+    names = [_named(Path(place.source).stem, place.to_dict(), several) for place in places]
     faces = NewFaces.of([place.point for place in places], names, np.stack(crops))
     given = f"{len(places)} face{'s' * (len(places) != 1)}"
     among = "" if reference is None else f" among {len(reference.points)} of its {reference.split} split"
