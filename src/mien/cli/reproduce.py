@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli.extras import require
-from mien.errors import DataError, RecipeError, hint
+from mien.errors import DataError, ModelError, RecipeError, hint
 
 if TYPE_CHECKING:
     from mien.ledger import Entry
@@ -28,7 +29,9 @@ def reproduce(
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of run folders, for --run.")] = Path("runs"),
     ledger: Annotated[Path | None, typer.Option(help="Ledger to read, and with --run to write.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where a figure is written, as .png.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where a figure is written, as .png; of maps in training also .gif.")
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print a paper's table beside ours, with the gap and the budget of each row; rows never run are named.
@@ -40,6 +43,7 @@ def reproduce(
     from mien.papers.published import FIGURES
     from mien.papers.sheets import SHEETS
     from mien.papers.sources import Sources
+    from mien.papers.tables import newest
     from mien.training import recipe as known
 
     recipes = [known.load(name) for name in known.names()]
@@ -48,8 +52,8 @@ def reproduce(
         _list(titles, json_output)
         return
     name = _find(target, titles)
-    if run and (name in FIGURES or name in SHEETS):
-        runs_of = FIGURES[name].table if name in FIGURES else SHEETS[name].runs
+    runs_of = FIGURES[name].table if name in FIGURES else SHEETS[name].runs if name in SHEETS else name
+    if run and runs_of != name:
         where = f"run {runs_of} and repeat it without --run" if runs_of else "repeat it without --run"
         raise RecipeError(f"{name} trains nothing itself: {where}")
     if ledger is not None and not run and not ledger.is_dir():
@@ -60,11 +64,14 @@ def reproduce(
     elif name in SHEETS:
         from mien.cli.paper_tables import print_sheet
 
-        kind = SHEETS[name]
-        print_sheet(name, kind.make(stored), runs=kind.runs, json_output=json_output)
+        if run:
+            stored = replace(
+                stored, entries=newest(stored.entries, _run_each(name, stored, budget, runs, ledger))
+            )
+        print_sheet(name, SHEETS[name].make(stored), runs=runs_of, json_output=json_output)
     else:
         from mien.cli.paper_tables import print_rows
-        from mien.papers.tables import newest, rows
+        from mien.papers.tables import rows
 
         fresh = _run(name, stored, budget, runs, ledger) if run else []
         print_rows(
@@ -101,16 +108,47 @@ def _list(titles: dict[str, str], json_output: bool) -> None:
 
 
 def _run(name: str, stored: Sources, budget: str, runs: Path, ledger: Path | None) -> list[Entry]:
+    """Runs all recipes of a table."""
+    from mien.papers.tables import recipes_of
+
+    data = _data(stored)
+    names = [recipe.name for recipe in recipes_of(name, stored.recipes)]
+    return _trained(names, data, budget, runs, ledger)
+
+
+def _run_each(name: str, stored: Sources, budget: str, runs: Path, ledger: Path | None) -> list[Entry]:
+    """Runs those recipes of a table that its data suits; the others are named with what they lack.
+
+    Raises: DataError or ModelError of the first one where it suits none.
+    """
+    from mien.papers.tables import recipes_of
+
+    data, entries, unsuited = _data(stored), [], []
+    for recipe in recipes_of(name, stored.recipes):
+        try:
+            entries += _trained([recipe.name], data, budget, runs, ledger)
+        except (DataError, ModelError) as error:
+            unsuited.append(error)
+            typer.echo(f"{recipe.name}: not run: {error}", err=True)
+    if unsuited and not entries:
+        raise unsuited[0]
+    return entries
+
+
+def _data(stored: Sources) -> Path:
     if stored.data is None:
         raise DataError("--run needs --data: the dataset to train on")
     require("train")
+    return stored.data
+
+
+def _trained(names: list[str], data: Path, budget: str, runs: Path, ledger: Path | None) -> list[Entry]:
     from mien.experiments.table_runs import run_recipes
-    from mien.papers.tables import recipes_of
 
     return run_recipes(
-        [recipe.name for recipe in recipes_of(name, stored.recipes)],
+        names,
         budget=budget,
-        data=stored.data,
+        data=data,
         runs=runs,
         results=ledger,
         note=lambda line: typer.echo(line, err=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.ledger import Entry
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
 Draw = Callable[[Mapping[str, Recipe], Mapping[str, Entry], Sources], "Figure"]
 """Recipes and finished runs by the name of their row in the table, and all sources → the figure."""
 
+Animate = Callable[[Mapping[str, Entry], Path], None]
+"""Finished runs by the name of their row, and the GIF to write."""
+
 
 @dataclass(frozen=True)
 class PaperFigure:
     """A figure of a paper.
 
     table, which: the recipes that it shows. draw: gets at least one finished run where it `needs_runs`.
+    animate: the same as a moving picture, where it shows a course; it too gets a run.
     """
 
     title: str
@@ -29,6 +34,7 @@ class PaperFigure:
     which: Which
     draw: Draw
     needs_runs: bool = True
+    animate: Animate | None = None
 
 
 def only(runs: Mapping[str, Entry]) -> Entry:

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import DataError
-from mien.papers import figures_a, figures_b, figures_c
+from mien.papers import figures_a, figures_b, figures_c, figures_d
 from mien.papers.paper_figure import PaperFigure
 from mien.papers.sources import Sources
 from mien.report.style import png
 from mien.storage import atomic
 
-FIGURES: dict[str, PaperFigure] = {**figures_a.FIGURES, **figures_b.FIGURES, **figures_c.FIGURES}
+FIGURES: dict[str, PaperFigure] = {
+    **figures_a.FIGURES,
+    **figures_b.FIGURES,
+    **figures_c.FIGURES,
+    **figures_d.FIGURES,
+}
 """Every figure that can be drawn, by its name on the command line."""
 
 
@@ -25,14 +30,15 @@ class Drawn:
 
 
 def draw_figure(name: str, sources: Sources, out: Path) -> Drawn:
-    """Writes one of `FIGURES` as a PNG, from those of its runs that there are.
+    """Writes one of `FIGURES`, from those of its runs that there are: a PNG, or a GIF of one that moves.
 
     Raises: DataError when `out` has another ending, the ledger holds none of the runs, or the figure shows
     faces and no dataset is named or it holds none of them; StorageError.
     """
-    if out.suffix.lower() != ".png":
-        raise DataError(f"--out {out}: expected a name that ends in .png")
-    figure = FIGURES[name]
+    figure, ending = FIGURES[name], out.suffix.lower()
+    endings = (".png", ".gif") if figure.animate else (".png",)
+    if ending not in endings:
+        raise DataError(f"--out {out}: expected a name that ends in {' or '.join(endings)}")
     recipes = sources.of(figure.table, figure.which)
     if not recipes:
         raise DataError(f"{name} needs a recipe that no file in recipes/ names for table {figure.table}")
@@ -45,7 +51,10 @@ def draw_figure(name: str, sources: Sources, out: Path) -> Drawn:
             f"{', '.join(missing)} {are} not in the ledger: "
             f"mien reproduce {figure.table} --run --budget cpu --data PATH"
         )
-    picture = png(figure.draw(recipes, finished, sources))
-    with atomic(out) as temporary:
-        temporary.write_bytes(picture)
+    if figure.animate and ending == ".gif":
+        figure.animate(finished, out)
+    else:
+        picture = png(figure.draw(recipes, finished, sources))
+        with atomic(out) as temporary:
+            temporary.write_bytes(picture)
     return Drawn(out, missing if figure.needs_runs else [])

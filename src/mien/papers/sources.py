@@ -31,6 +31,16 @@ class Sources:
         """A recipe's run under the largest budget, or None where it was never run."""
         return largest(entry for entry in self.entries if entry["recipe"] == recipe)
 
+    def runs_of(self, recipe: str) -> list[Entry]:
+        """A recipe's runs of every seed under the largest budget that it was run with, by seed."""
+        run = self.run_of(recipe)
+        alike = [
+            entry
+            for entry in self.entries
+            if run and (entry["recipe"], entry["budget"]["name"]) == (recipe, run["budget"]["name"])
+        ]
+        return sorted(alike, key=lambda entry: int(entry["seed"]))
+
     def faces(self) -> Path:
         """The dataset.
 
