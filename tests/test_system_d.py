@@ -272,7 +272,8 @@ def test_each_line_is_read_where_it_stands() -> None:
         judged("disgust and anger barely", run(spread=wide, faces=40))[0].figures["angry from disgust"] < 0.75
     )
     wide = dict.fromkeys(("fear", "surprise"), 3.0)
-    assert verdicts("fear and surprise not separable", run(spread=wide, faces=40)) == [HOLDS]
+    (found,) = judged("fear and surprise not separable", run(spread=wide, faces=40))
+    assert (found.verdict, found.figures["place among 15 pairs"]) == (HOLDS, 1)
 
 
 def measured(seed: int, accuracy: float, half: float, silhouette: float) -> MapRun:
@@ -341,6 +342,7 @@ def test_claims_of_the_ledgers_runs(tmp_path: Path) -> None:
         map_entry("d/fer2013", 0, order=FAR, budget="smoke"),
         map_entry("d/fer2013-balanced", 0, budget="smoke"),
         map_entry("d/fer2013-deep", 0),
+        map_entry("d/fer2013-deep", 1, faces=14),
     )
     found = json.loads(mien("D/claims", "--ledger", folder, "--json").stdout)
     (ours,) = found["recipes"]

@@ -238,12 +238,19 @@ def _happy_separable(runs: Runs) -> Iterator[Judged]:
 
 
 def _pair(one: str, other: str, verdicts: dict[str, str]) -> Callable[[Runs], Iterator[Judged]]:
-    """A claim on how far a straight line parts two emotions. verdicts: by what `Rate.verdict` says."""
+    """A claim on how far a straight line parts two emotions. verdicts: by what `Rate.verdict` says.
+
+    The pair's place among all, the least parted first, says what a map that parts nothing leaves unsaid.
+    """
 
     def judge(runs: Runs) -> Iterator[Judged]:
         for run in runs.main:
-            rate = run.quality.pair(one, other)
-            yield Judged((run.seed,), verdicts[rate.verdict], {f"{one} from {other}": rate.value})
+            rate, pairs = run.quality.pair(one, other), run.quality.pairs.values()
+            figures: dict[str, float | str] = {
+                f"{one} from {other}": rate.value,
+                f"place among {len(pairs)} pairs": 1 + sum(pair.value < rate.value for pair in pairs),
+            }
+            yield Judged((run.seed,), verdicts[rate.verdict], figures)
 
     return judge
 
@@ -344,7 +351,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "fear and surprise not separable",
         "Surprise and fear completely overlap.",
-        "Holds where the two are not separable, partly where barely, in the same sense.",
+        "Holds where the two are not separable, partly where barely, in the same sense; first among the "
+        "pairs is the least parted.",
         _pair("fear", "surprise", {"not separable": HOLDS, "barely": PARTLY, "separable": FAILS}),
     ),
     Claim(
