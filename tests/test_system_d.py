@@ -171,9 +171,9 @@ def test_a_line_a_recipe_and_seed(tmp_path: Path) -> None:
     assert words[7:9] == [f"{near['accuracy']:.4f}", "{:.4f}–{:.4f}".format(*near["ci95"])]
     assert words[9] == f"{held['quality']['silhouette']['mean']:.3f}"
     assert words[10:16] == ["ha", "sp", "fe", "sa", "di", "an"]
-    assert words[16:20] == ["1", "0.117", "no,", "1"]
-    assert words[20] == f"{against['mantel']['r']:.3f}"
-    assert float(words[22]) == pytest.approx(against["procrustes"]["disparity"], abs=5e-4)
+    assert words[16:21] == ["1", "0.117", "no", "(1", "order)"]
+    assert words[21] == f"{against['mantel']['r']:.3f}"
+    assert float(words[23]) == pytest.approx(against["procrustes"]["disparity"], abs=5e-4)
     assert body[3].split()[-3:] == ["–"] * 3
     missing = [name for name in ALL if name not in ("d/fer2013", "d/fer2013-balanced")]
     assert f"never run: {', '.join(missing)}" in shown

@@ -11,7 +11,7 @@ from mien.evaluation.circular_order import EXPECTED
 from mien.papers.map_runs import ALPHA, AS_PUBLISHED, NOT_HERE, RUNS, STAND_IN, MapRun, short
 from mien.papers.sheet import Block, Sheet
 from mien.papers.sources import Sources
-from mien.report.circumplex_words import share_of
+from mien.report.circumplex_words import share_of, times
 from mien.training.recipe import BUDGETS
 
 TITLE = "maps learned from same and different alone, and the order of emotions round them"
@@ -73,7 +73,7 @@ def _cells(row: str, run: MapRun) -> tuple[str, ...]:
         short(run.order),
         str(run.exchanges),
         f"{expected['chance']:.3f}",
-        f"{'yes' if expected['consistent'] else 'no'}, {run.found['overlaps']['orders']}",
+        f"{'yes' if expected['consistent'] else 'no'} ({times(run.found['overlaps']['orders'], 'order')})",
         *people,
     )
 
@@ -108,7 +108,7 @@ def _over_seeds(runs: Sequence[MapRun]) -> dict[str, Any]:
         "recipe": runs[0].recipe,
         "budget": runs[0].budget,
         "seeds": [run.seed for run in runs],
-        "orders": [{"order": list(order), "share": times / len(runs)} for order, times in orders],
+        "orders": [{"order": list(order), "share": came / len(runs)} for order, came in orders],
         "expected_share": sum(run.exchanges == 0 for run in runs) / len(runs),
         "within_one_share": sum(run.exchanges <= 1 for run in runs) / len(runs),
         "consistent_share": sum(run.found["expected"]["consistent"] for run in runs) / len(runs),
@@ -167,8 +167,8 @@ def _orders(groups: Sequence[tuple[str, list[MapRun]]]) -> Block:
     for row, runs in groups:
         exchanges = {run.order: run.exchanges for run in runs}
         rows += [
-            (row, runs[0].budget, short(order), f"{times} of {len(runs)}", str(exchanges[order]))
-            for order, times in Counter(run.order for run in runs).most_common()
+            (row, runs[0].budget, short(order), f"{came} of {len(runs)}", str(exchanges[order]))
+            for order, came in Counter(run.order for run in runs).most_common()
         ]
     return Block(("row", "budget", "order", "runs", "exchanges"), rows, "how often each order came")
 
