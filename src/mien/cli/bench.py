@@ -28,7 +28,7 @@ def bench(
 
     A recipe is measured as it trains: its batch size, augmentation, loss and precision. For networks that map
     faces, also what the loss over all pairs saves: one step on 504 faces and their 126,756 pairs against two
-    forward passes a pair. siamese_alexnet takes a minute or two for that, and 8 GB of memory.
+    forward passes a pair. siamese_alexnet takes minutes for that, and 9 GB of memory.
 
     Example: mien bench conv_net a/bkvgg12
     """
