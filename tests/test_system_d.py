@@ -499,6 +499,16 @@ def test_data_that_suits_no_recipe_is_an_error(tmp_path: Path, monkeypatch: pyte
     assert str(mien("D/maps", "--run").exception) == "--run needs --data: the dataset to train on"
 
 
+def test_a_run_that_fails_when_begun_is_no_missing_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = run_by(monkeypatch, {"d/fer2013": DataError("2 faces of disgust on the map")})
+    (tmp_path / "runs" / "smoke" / "d-fer2013").mkdir(parents=True)
+    done = mien("D/maps", "--run", "--data", tmp_path, "--runs", tmp_path / "runs")
+    assert str(done.exception) == "2 faces of disgust on the map"
+    assert asked == ["d/nimstim", "d/fer2013"]
+
+
 def test_a_wrong_recipe_stops_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = run_by(monkeypatch, {"d/fer2013": RecipeError("wrong")})
     assert str(mien("D/maps", "--run", "--data", tmp_path).exception) == "wrong"
@@ -507,10 +517,8 @@ def test_a_wrong_recipe_stops_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.slow
 def test_maps_are_run_at_the_smoke_budget(tmp_path: Path) -> None:
-    batch = face_batch(280)
-    votes = np.zeros((len(batch), 10), np.uint8)
-    votes[:, 1:7] = 1
-    votes[np.arange(len(batch)), 1 + batch.labels % 6] += 4
+    batch = face_batch(140)
+    votes = np.random.default_rng(3).multinomial(10, np.full(10, 0.1), len(batch)).astype(np.uint8)
     data.write(replace(batch, votes=votes), tmp_path / "faces.parquet", "parquet")
     done = subprocess.run(
         [

@@ -119,15 +119,19 @@ def _run(name: str, stored: Sources, budget: str, runs: Path, ledger: Path | Non
 def _run_each(name: str, stored: Sources, budget: str, runs: Path, ledger: Path | None) -> list[Entry]:
     """Runs those recipes of a table that its data suits; the others are named with what they lack.
 
-    Raises: DataError or ModelError of the first one where it suits none.
+    Raises: DataError or ModelError of the first one where it suits none; what stops a run that has begun.
     """
     from mien.papers.tables import recipes_of
+    from mien.training.teachers import run_folder_name
 
     data, entries, unsuited = _data(stored), [], []
     for recipe in recipes_of(name, stored.recipes):
         try:
             entries += _trained([recipe.name], data, budget, runs, ledger)
         except (DataError, ModelError) as error:
+            # Faces or weights that do not suit a recipe are found before it writes anything.
+            if (runs / budget / run_folder_name(recipe.name)).exists():
+                raise
             unsuited.append(error)
             typer.echo(f"{recipe.name}: not run: {error}", err=True)
     if unsuited and not entries:
