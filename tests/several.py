@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from mien.errors import DataError, MienError, TrainingDiverged
 from mien.training import processes
-from mien.training.loop import Loop
+from mien.training.loop import Loop, Task
 from mien.training.recipe import TrainSection
 
 
-class Points:
+class Points(Task):
     """Least squares on 20 points in float64, so that rounding cannot hide a wrong weight."""
 
     figures = ("loss",)

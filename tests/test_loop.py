@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from mien.errors import CheckpointError, RecipeError, TrainingDiverged
 from mien.training import checkpoint, processes
-from mien.training.loop import Loop
+from mien.training.loop import Loop, Task
 from mien.training.optimisers import L2_ON, optimiser
 from mien.training.recipe import NamedSection, TrainSection
 from mien.transforms import permutation
 from synthetic import face_batch
 
 
-class Line:
+class Line(Task):
     """Least squares on points of a line: a task with no faces in it, which the loop must serve as well."""
 
     figures = ("loss",)

@@ -16,8 +16,8 @@ from mien.bench.subjects import Subject, ready
 from mien.bench.timing import median_times
 from mien.losses import contrastive, pairs_of
 from mien.models import Network
+from mien.training.loop import Task
 from mien.training.tasks.contrastive import Contrastive
-from mien.transforms import permutation
 
 FACES = 504
 """As many as the paper (system D) trains on: 126,756 pairs, a batch of all of them."""
@@ -47,7 +47,7 @@ class PairSpeed:
     ratio: float
 
 
-class TwoPasses:
+class TwoPasses(Task):
     """The contrastive loss pair by pair, as a siamese network is drawn: two forward passes for each pair.
 
     task: the same loss over all pairs of a batch. An example is a pair of its training faces, in the order
@@ -55,16 +55,11 @@ class TwoPasses:
     """
 
     figures: tuple[str, ...] = Contrastive.figures
-    separable = True
 
     def __init__(self, task: Contrastive) -> None:
         self.task = task
+        self.network = task.network
         self.pairs = pairs_of(task.size)
-
-    @property
-    def network(self) -> nn.Module:
-        """What is trained."""
-        return self.task.network
 
     @property
     def size(self) -> int:
@@ -75,10 +70,6 @@ class TwoPasses:
         """Moves faces and pairs to the device."""
         self.task.to(device)
         self.pairs = self.pairs.to(device)
-
-    def order(self, seed: int, epoch: int) -> Tensor:
-        """The order in which an epoch sees the pairs: (size,) int64 on the CPU."""
-        return permutation(seed, epoch, self.size)
 
     def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean loss over the pairs `rows` (B,)."""
@@ -96,9 +87,6 @@ class TwoPasses:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """The task's own figures."""
         return self.task.validate(network)
-
-    def observe(self, network: nn.Module, epoch: int) -> None:
-        """Nothing is kept."""
 
 
 def pair_by_pair(

@@ -53,7 +53,7 @@ def outcome(done: Finished, network: Embedder) -> Outcome:
         reference=(train, positions(done.faces.train.labels, network.labels)),
     )
     shown = _shown(done.faces.validation, recipe.train.seed)
-    figures = {
+    figures: dict[str, Any] = {
         "maps": {
             split: {
                 "n": len(labels),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,6 @@ class Outcome:
     card, besides what all cards say.
     """
 
-    figures: Mapping[str, Any]
+    figures: dict[str, Any]
     report: Callable[[ledger.Entry], None]
-    card: Mapping[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,42 +21,45 @@ from mien.training import checkpoint, processes
 from mien.training.batch_norm import synchronised
 from mien.training.optimisers import ENDED, Progress, optimiser, schedule
 from mien.training.recipe import TrainSection
-from mien.transforms import key
+from mien.transforms import key, permutation
 
 
-class Task(Protocol):
+class Task(ABC):
     """What the loop asks of a task.
 
-    network: what is trained and saved. size: number of training examples. figures: names that `validate`
-    gives. separable: the loss of a batch is the mean of its examples' own, so that parts of it may be
-    computed apart.
+    network: what is trained and saved. figures: names that `validate` gives. separable: the loss of a batch
+    is the mean of its examples' own, so that parts of it may be computed apart.
     """
 
+    network: nn.Module
     figures: tuple[str, ...]
-    separable: bool
+    separable: bool = True
 
     @property
-    def network(self) -> nn.Module: ...
+    @abstractmethod
+    def size(self) -> int:
+        """The number of training examples."""
 
-    @property
-    def size(self) -> int: ...
-
+    @abstractmethod
     def to(self, device: torch.device) -> None:
         """Moves the data to the device."""
 
     def order(self, seed: int, epoch: int) -> Tensor:
         """The order in which an epoch sees the examples: (size,) int64 on the CPU."""
+        return permutation(seed, epoch, self.size)
 
+    @abstractmethod
     def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean loss over the examples `rows` (B,) and sums over them to report, such as `correct`.
 
         `network` is the task's own, made ready for the device and precision.
         """
 
+    @abstractmethod
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Figures on the validation split by name, without the prefix `validation_`."""
 
-    def observe(self, network: nn.Module, epoch: int) -> None:
+    def observe(self, network: nn.Module, epoch: int) -> None:  # noqa: B027
         """Called after `epoch` epochs, from 0 on, to keep of the training what the figures do not say."""
 
 

@@ -1,22 +1,23 @@
-"""What every task on labelled faces shares: both splits on the device, prepared and shown in an order."""
+"""What every task on labelled faces shares: both splits on the device, and how faces are prepared."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mien.faces import FaceBatch
 from mien.labels import positions
+from mien.models import Network
+from mien.training.loop import Task
 from mien.training.tasks.registry import Materials
-from mien.transforms import permutation
 
 VALIDATION_BATCH = 512
 
 
-class OnFaces:
+class OnFaces(Task):
     """Base: the whole dataset lies on the device as uint8; there is no loader process."""
 
-    separable = True
+    network: Network
 
     def __init__(self, materials: Materials) -> None:
         self.network = materials.network
@@ -36,18 +37,11 @@ class OnFaces:
         for name in ("images", "labels", "validation_images", "validation_labels"):
             setattr(self, name, getattr(self, name).to(device))
 
-    def order(self, seed: int, epoch: int) -> Tensor:
-        """The order in which an epoch sees the training faces: (n,) int64 on the CPU."""
-        return permutation(seed, epoch, self.size)
-
     def prepare(self, rows: Tensor, epoch: int) -> Tensor:
         """The faces `rows` (B,), normalised and augmented: all that a step does before the network's body."""
         faces = self.network.normalise(self.images[rows].float())
         size = self.network.body_size
         return self.augmentation(faces, size=size, seed=self.seed, epoch=epoch, rows=rows)
-
-    def observe(self, network: nn.Module, epoch: int) -> None:
-        """Nothing is kept of how training went but its figures."""
 
 
 def _tensors(faces: FaceBatch, labels: tuple[str, ...]) -> tuple[Tensor, Tensor]:
