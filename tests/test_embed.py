@@ -347,8 +347,8 @@ def test_faces_of_one_picture_are_numbered(
     head, *lines = said.out.rstrip().splitlines()
     last = head.index("nearest faces")
     assert [line[last:].strip() for line in lines] == [
-        "2.png 0.50", "two.png face 1 0.55", "2.png 0.19", "two.png face 0 0.55", "two.png face 1 0.19",
-        "two.png face 0 0.50",
+        "2.png 0.50", "two.png #1 0.55", "2.png 0.19", "two.png #0 0.55", "two.png #1 0.19",
+        "two.png #0 0.50",
     ]  # fmt: skip
     assert said.err == "no emotions nearby: tiny.json holds no reference faces\n"
 

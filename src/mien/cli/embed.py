@@ -202,7 +202,7 @@ def _show(rows: list[dict[str, Any]], pictures: int) -> None:
 
 def _named(name: str, face: dict[str, Any], several: set[str]) -> str:
     """A picture's name, with the face's number where the picture is one of `several` faces."""
-    return printable(name) + (f" face {face['face']}" if face["source"] in several else "")
+    return printable(name) + (f" #{face['face']}" if face["source"] in several else "")
 
 
 def _draw(
