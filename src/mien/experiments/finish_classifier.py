@@ -86,6 +86,7 @@ def _under_protocols(model: Path, faces: Splits, recipe: Recipe, note: Note) -> 
     the precision that they were trained in.
     """
     network = restore(model)
+    assert isinstance(network, Classifier)
     found: dict[str, Any] = {}
     for name in recipe.test.protocols:
         protocol = protocols.find(name)
