@@ -325,3 +325,14 @@ def test_a_real_run_enters_the_ledger_and_is_drawn(tmp_path: Path, monkeypatch: 
     row = next(row for row in rows("C/results", RECIPES, [made]) if row.budget == "cpu")
     assert row.ours["public"].accuracy == made["figures"]["public"]["accuracy"]
     assert row.epochs == 2
+
+
+def test_seeds_have_folders_of_their_own(tmp_path: Path) -> None:
+    data.write(face_batch(60), tmp_path / "faces.parquet", "parquet")
+    entries = run_recipes(
+        ["c/baseline"], budget="smoke", data=tmp_path / "faces.parquet", runs=tmp_path / "runs", seeds=2
+    )
+    assert [entry["seed"] for entry in entries] == [0, 1]
+    folders = sorted(path.name for path in (tmp_path / "runs" / "smoke").iterdir())
+    assert folders == ["c-baseline", "c-baseline.seed1"]
+    assert "--set train.seed=1" in entries[1]["command"]

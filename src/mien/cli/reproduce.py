@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli.extras import require
-from mien.errors import DataError, ModelError, RecipeError, hint
+from mien.errors import DataError, MienError, ModelError, RecipeError, hint
 
 if TYPE_CHECKING:
     from mien.ledger import Entry
@@ -24,6 +26,9 @@ def reproduce(
     ] = None,
     run: Annotated[bool, typer.Option("--run", help="Run the table's recipes first.")] = False,
     budget: Annotated[str, typer.Option(help="With --run: smoke, cpu or full.")] = "smoke",
+    seeds: Annotated[
+        int, typer.Option(min=1, help="With --run: runs of each recipe, each with a seed of its own.")
+    ] = 1,
     data: Annotated[
         Path | None, typer.Option(help="Dataset, for --run and for figures that show faces.")
     ] = None,
@@ -39,11 +44,12 @@ def reproduce(
     Example: mien reproduce A/VII --run --budget smoke --data fer2013.csv
     """
     require("analysis")
+    from mien.cli.paper_tables import print_rows, print_sheet
     from mien.ledger import entries
     from mien.papers.published import FIGURES
     from mien.papers.sheets import SHEETS
     from mien.papers.sources import Sources
-    from mien.papers.tables import newest
+    from mien.papers.tables import newest, recipes_of, rows
     from mien.training import recipe as known
 
     recipes = [known.load(name) for name in known.names()]
@@ -61,22 +67,18 @@ def reproduce(
     stored = Sources(recipes, entries(ledger), data)
     if name in FIGURES:
         _figure(name, titles[name], stored, out, json_output)
-    elif name in SHEETS:
-        from mien.cli.paper_tables import print_sheet
-
-        if run:
-            stored = replace(
-                stored, entries=newest(stored.entries, _run_each(name, stored, budget, runs, ledger))
-            )
-        print_sheet(name, SHEETS[name].make(stored), runs=runs_of, json_output=json_output)
+        return
+    fresh: list[Entry] = []
+    if run:
+        train = _trainer(stored, budget, seeds, runs, ledger)
+        names = [recipe.name for recipe in recipes_of(name, recipes)]
+        fresh = _train_suited(names, train, runs / budget) if name in SHEETS else train(names)
+    held = newest(stored.entries, fresh)
+    if name in SHEETS:
+        sheet = SHEETS[name].make(replace(stored, entries=held))
+        print_sheet(name, sheet, runs=runs_of, json_output=json_output)
     else:
-        from mien.cli.paper_tables import print_rows
-        from mien.papers.tables import rows
-
-        fresh = _run(name, stored, budget, runs, ledger) if run else []
-        print_rows(
-            name, titles[name], rows(name, recipes, newest(stored.entries, fresh)), json_output=json_output
-        )
+        print_rows(name, titles[name], rows(name, recipes, held), json_output=json_output)
 
 
 def _titles(sources: Sources) -> dict[str, str]:
@@ -107,56 +109,47 @@ def _list(titles: dict[str, str], json_output: bool) -> None:
         typer.echo(f"{name}  {title}".rstrip())
 
 
-def _run(name: str, stored: Sources, budget: str, runs: Path, ledger: Path | None) -> list[Entry]:
-    """Runs all recipes of a table."""
-    from mien.papers.tables import recipes_of
-
-    data = _data(stored)
-    names = [recipe.name for recipe in recipes_of(name, stored.recipes)]
-    return _trained(names, data, budget, runs, ledger)
-
-
-def _run_each(name: str, stored: Sources, budget: str, runs: Path, ledger: Path | None) -> list[Entry]:
-    """Runs those recipes of a table that its data suits; the others are named with what they lack.
-
-    Raises: DataError or ModelError of the first one where it suits none; what stops a run that has begun.
-    """
-    from mien.papers.tables import recipes_of
-    from mien.training.teachers import run_folder_name
-
-    data, entries, unsuited = _data(stored), [], []
-    for recipe in recipes_of(name, stored.recipes):
-        try:
-            entries += _trained([recipe.name], data, budget, runs, ledger)
-        except (DataError, ModelError) as error:
-            # Faces or weights that do not suit a recipe are found before it writes anything.
-            if (runs / budget / run_folder_name(recipe.name)).exists():
-                raise
-            unsuited.append(error)
-            typer.echo(f"{recipe.name}: not run: {error}", err=True)
-    if unsuited and not entries:
-        raise unsuited[0]
-    return entries
-
-
-def _data(stored: Sources) -> Path:
+def _trainer(
+    stored: Sources, budget: str, seeds: int, runs: Path, ledger: Path | None
+) -> Callable[[list[str]], list[Entry]]:
+    """What trains recipes by name as the command was told."""
     if stored.data is None:
         raise DataError("--run needs --data: the dataset to train on")
     require("train")
-    return stored.data
-
-
-def _trained(names: list[str], data: Path, budget: str, runs: Path, ledger: Path | None) -> list[Entry]:
     from mien.experiments.table_runs import run_recipes
 
-    return run_recipes(
-        names,
+    return partial(
+        run_recipes,
         budget=budget,
-        data=data,
+        seeds=seeds,
+        data=stored.data,
         runs=runs,
         results=ledger,
         note=lambda line: typer.echo(line, err=True),
     )
+
+
+def _train_suited(names: list[str], train: Callable[[list[str]], list[Entry]], folder: Path) -> list[Entry]:
+    """Runs those recipes that the data suits, into `folder`; the others are named with what they lack.
+
+    Raises: DataError or ModelError of the first one where it suits none; what stops a run that has begun.
+    """
+    from mien.training.teachers import run_folder_name
+
+    entries: list[Entry] = []
+    unsuited: list[MienError] = []
+    for name in names:
+        try:
+            entries += train([name])
+        except (DataError, ModelError) as error:
+            # Faces or weights that do not suit a recipe are found before it writes anything.
+            if (folder / run_folder_name(name)).exists():
+                raise
+            unsuited.append(error)
+            typer.echo(f"{name}: not run: {error}", err=True)
+    if unsuited and not entries:
+        raise unsuited[0]
+    return entries
 
 
 def _figure(name: str, title: str, stored: Sources, out: Path | None, json_output: bool) -> None:

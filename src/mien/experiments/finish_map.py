@@ -103,11 +103,12 @@ def _circumplex(
     """The emotions' order on the map, beside people's of the same faces where their votes are known."""
     if len(emotions) < LEAST:
         return None
+    ours = Embeddings(emotions, points, labels, "the network's map")
     try:
         people = replace(votes(faces, emotions), source="people's votes")
-    except DataError:  # Not every emotion has faces with votes: the map stands alone.
-        people = None
-    return analyse(Embeddings(emotions, points, labels, "the network's map"), against=people).to_dict()
+        return analyse(ours, against=people).to_dict()
+    except DataError:  # Some emotion's faces have no votes, or all the same: the map stands alone.
+        return analyse(ours).to_dict()
 
 
 def _shown(faces: FaceBatch, seed: int) -> NDArray[np.int64]:

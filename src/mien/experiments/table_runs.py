@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ def run_recipes(
     data: Path,
     runs: Path,
     results: Path | None = None,
+    seeds: int = 1,
     note: Note = lambda line: None,
 ) -> list[ledger.Entry]:
     """Trains each recipe under a budget into `runs/BUDGET/RECIPE` and returns the ledger entries.
 
+    seeds: how many runs of each: with the recipe's own seed, and into `RECIPE.seedN` with those after it.
     A finished run is not repeated, an unfinished one is resumed. Entries go into the ledger `results`, but
     for those of the smoke budget: they say that a recipe runs, and no more.
     Raises: as `train`; RecipeError when a recipe teaches itself in a circle; CheckpointError when a folder
@@ -32,8 +35,9 @@ def run_recipes(
     """
     entries = []
     # All of them first: a recipe that is wrong costs no run of those before it.
-    for recipe in list(teachers_first(names, budget)):
-        run = runs / budget / run_folder_name(recipe.name)
+    every = list(teachers_first(names, budget))
+    for recipe, name in chain.from_iterable(_seeded(each, seeds) for each in every):
+        run = runs / budget / name
         if (run / "result.json").exists():
             entry = ledger.read(run / "result.json")
             if not _same(entry, recipe):
@@ -43,13 +47,23 @@ def run_recipes(
             note(f"{recipe.name}: finished before, in {run}")
         else:
             note(f"{recipe.name}: {recipe.summary}")
-            command = f"mien train {recipe.name} --budget {budget} --data DATA --out {run}"
+            command = f"mien train {recipe.name} --budget {budget} --set train.seed={recipe.train.seed}"
+            command += f" --data DATA --out {run}"
             order = Order(recipe, data, run, budget=budget, resume=run.exists(), command=command)
             entry = train(order, note=note)
         if budget != "smoke":
             ledger.write(entry, results)
         entries.append(entry)
     return entries
+
+
+def _seeded(recipe: Recipe, seeds: int) -> Iterator[tuple[Recipe, str]]:
+    """The recipe with each of its seeds, and the name of the folder that it runs in."""
+    name = run_folder_name(recipe.name)
+    yield recipe, name
+    for seed in range(recipe.train.seed + 1, recipe.train.seed + seeds):
+        section = recipe.train.model_copy(update={"seed": seed})
+        yield recipe.model_copy(update={"train": section}), f"{name}.seed{seed}"
 
 
 def _same(entry: ledger.Entry, recipe: Recipe) -> bool:

@@ -189,8 +189,5 @@ def _notes(groups: Sequence[tuple[str, list[MapRun]]], never_run: Sequence[str])
             f"how many of the {_ORDERS} orders the map stands, so that many make it say little",
             "Mantel r, p, disparity: against people's votes on the same faces, exact over all relabellings",
         ]
-    notes.append(
-        "--run runs the seed of each recipe; another one: mien train RECIPE --set train.seed=N --data PATH "
-        "--out RUN --ledger LEDGER"
-    )
+    notes.append("one seed each says little: --run --seeds N runs N of each recipe")
     return notes
