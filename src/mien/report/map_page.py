@@ -14,7 +14,7 @@ from mien.labels import EMOTIONS
 from mien.report import figures as draw
 from mien.report import html, map_figures
 from mien.report.circumplex_page import part_section
-from mien.report.circumplex_words import arrows, orders_of, parts
+from mien.report.circumplex_words import arrows, parts, times
 from mien.report.style import svg
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -73,8 +73,9 @@ def _cards(entry: Mapping[str, Any], split: str, found: Mapping[str, Any]) -> It
         f"on {split}, selected by",
     )
     if (order := found["circumplex"]) is not None:
-        total = orders_of(len(order["emotions"]))
-        yield "Order round the map", " · ".join(order["order"]), f"one of {total:,}, read either way"
+        if (expected := order["expected"]) is not None:
+            away = times(expected["exchanges"], "exchange")
+            yield "From the expected order", away, f"exact chance of as near {expected['chance']:.3g}"
 
 
 def _map(found: Mapping[str, Any], split: str) -> Iterator[str]:
