@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mien import data
-from mien.errors import RecipeError
+from mien.errors import DataError, RecipeError
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
 from mien.losses import all_pairs, contrastive, pairs_of
@@ -260,6 +260,25 @@ def make_task(run: Path, faces: FaceBatch | None = None, seed: int = 0, **option
     network.normalise.fit(train.images)
     materials = Materials(network, train, validation, Augmentation(), seed, run)  # type: ignore[arg-type]
     return Contrastive(ContrastiveOptions.model_validate(options), materials)
+
+
+@pytest.mark.parametrize(("split", "name"), [(0, "training"), (1, "validation")])
+def test_an_emotion_without_a_pair_is_refused(split: int, name: str, tmp_path: Path) -> None:
+    faces = face_batch(70)
+    sad = np.flatnonzero((faces.labels == EMOTIONS.index("sad")) & (faces.splits == split))
+    fewer = faces.select(np.setdiff1d(np.arange(len(faces)), sad[1:]))
+    with pytest.raises(DataError, match=f"1 {name} faces of sad: expected at least 2"):
+        make_task(tmp_path, fewer)
+
+
+def test_a_last_batch_without_a_pair_costs_nothing(tmp_path: Path) -> None:
+    single = make_task(tmp_path)
+    loss, _ = single.loss(single.network, torch.tensor([3]), 0)
+    loss.backward()
+    assert float(loss) == 0
+    assert all(
+        not parameter.grad.any() for parameter in single.network.parameters() if parameter.grad is not None
+    )
 
 
 def train_section(**changes: object) -> TrainSection:

@@ -244,10 +244,16 @@ def test_json_gives_it_back(referred: bool) -> None:
 
 POINTS, LABELS = clusters((6, 6, 6))
 
+
+def test_few_faces_are_judged_in_fewer_parts() -> None:
+    found = quality(POINTS[3:], LABELS[3:], THREE)
+    assert found.to_dict()["separability"]["folds"] == 3
+
+
 BAD = {
     "one emotion": ((POINTS[:6], LABELS[:6], ("fear",)), {}, "expected at least 2"),
     "no face of one": ((POINTS[:12], LABELS[:12], THREE), {}, "no face of surprise"),
-    "four faces": ((POINTS[2:], LABELS[2:], THREE), {}, "4 faces of fear on the map: expected at least 5"),
+    "one face": ((POINTS[5:], LABELS[5:], THREE), {}, "1 faces of fear on the map: expected at least 2"),
     "all equal": ((np.ones((18, 2)), LABELS, THREE), {}, "all 18 embeddings of the map are equal"),
     "not finite": ((np.where(POINTS > 0, np.nan, POINTS), LABELS, THREE), {}, "not finite"),
     "label outside": ((POINTS, LABELS + 1, THREE), {}, "outside 0…2"),

@@ -28,6 +28,9 @@ Labelled = tuple[ArrayLike, ArrayLike]
 NEIGHBOURS = 15
 """Many enough that one wrong label decides nothing, few beside the 56 faces of FER-2013's rarest emotion."""
 
+LEAST_FACES = 2
+"""Of each emotion: one that the others place."""
+
 SEPARATED = 0.95
 """From this balanced accuracy on, a straight line parts two sets of faces all but completely."""
 
@@ -115,7 +118,8 @@ class MapQuality:
     the centre of all; below 1 is a cluster.
     against_others: by emotion, and pairs: by 'fear|surprise' in the order of the emotions, what a straight
     line (in D dimensions, a flat surface) parts: Fisher's linear discriminant with equal priors, judged by
-    faces that it was not fitted on, in `FOLDS` stratified parts drawn by `seed`. The best line of all may
+    faces that it was not fitted on, in `FOLDS` stratified parts drawn by `seed`, or as many as the rarest
+    emotion has faces. The best line of all may
     part a little more.
     """
 
@@ -155,7 +159,7 @@ class MapQuality:
             "silhouette": {"mean": self.silhouette, "per_emotion": self.silhouettes},
             "tightness": {"per_emotion": self.tightness, "tightest": self.tightest},
             "separability": {
-                "folds": FOLDS,
+                "folds": min(FOLDS, *self.faces.values()),
                 "seed": self.seed,
                 "separable_from": SEPARATED,
                 "not_separable_below": SEPARABLE,
@@ -200,7 +204,7 @@ def quality(
     points: (N, D) numbers. labels: (N,) int, indices into `emotions`. reference: points and labels of the
     training faces in the same space. seed: of the parts that separability is judged in.
     Raises: DataError when the arrays do not fit together or are not finite, there are fewer than two
-    emotions, one has fewer than `FOLDS` faces, or all points are equal.
+    emotions, one has fewer than `LEAST_FACES` faces, or all points are equal.
     """
     held = _source(points, labels, emotions, "the map")
     counts = np.bincount(held.labels, minlength=len(emotions))
@@ -283,10 +287,10 @@ def _source(points: ArrayLike, labels: ArrayLike, emotions: Sequence[str], name:
 
 def _check_counts(emotions: Sequence[str], counts: Labels) -> None:
     for emotion, count in zip(emotions, counts.tolist(), strict=True):
-        if count < FOLDS:
+        if count < LEAST_FACES:
             raise DataError(
-                f"{count} faces of {emotion} on the map: expected at least {FOLDS}, one for each part of a "
-                "cross-validation; leave the emotion out or add faces"
+                f"{count} faces of {emotion} on the map: expected at least {LEAST_FACES}, one to judge by the "
+                "others; leave the emotion out or add faces"
             )
 
 

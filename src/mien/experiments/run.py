@@ -184,7 +184,7 @@ def _augmentation(recipe: Recipe) -> Augmentation:
 
 def _start(order: Order) -> str | None:
     """The network that the run begins with: the person's choice before the recipe's."""
-    return order.start or order.recipe.start
+    return order.start or order.recipe.start or None
 
 
 def _check_folder(order: Order) -> None:

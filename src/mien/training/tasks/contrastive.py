@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from mien.errors import DataError
 from mien.losses import all_pairs, contrast, pairs_of
 from mien.models import Embedder
 from mien.storage import write_json
@@ -44,6 +45,7 @@ class ContrastiveOptions(TaskOptions):
 class Contrastive(OnFaces):
     """The contrastive loss over all pairs of a batch, each face shown once.
 
+    Every emotion needs two faces in each split.
     Validation: the same loss over all pairs of the split, and how often the nearest other face is alike. With
     even batches a pair weighs there as much as it would if all emotions were equally frequent.
     """
@@ -54,13 +56,24 @@ class Contrastive(OnFaces):
 
     def __init__(self, options: ContrastiveOptions, materials: Materials) -> None:
         super().__init__(materials)
+        for split, labels in (("training", self.labels), ("validation", self.validation_labels)):
+            self._check_pairs(split, labels)
         self.options = options
         self.run = materials.run
         self.emotions = materials.network.labels
         counts = torch.bincount(self.labels).double()
         alike = float((counts * (counts - 1) / 2).sum())
         unlike = self.size * (self.size - 1) / 2 - alike
-        self.share_kept = alike / unlike if unlike else 1.0
+        self.share_kept = alike / unlike
+
+    def _check_pairs(self, split: str, labels: Tensor) -> None:
+        names = self.network.labels
+        for name, count in zip(names, torch.bincount(labels, minlength=len(names)).tolist(), strict=True):
+            if count < 2:
+                raise DataError(
+                    f"{count} {split} faces of {name}: expected at least 2, a pair, of each emotion; leave it out "
+                    "of data.labels, or choose another data.split_seed where subjects are split"
+                )
 
     def order(self, seed: int, epoch: int) -> Tensor:
         """Every batch has each emotion in the share that the options ask for."""
