@@ -289,8 +289,8 @@ def _check_counts(emotions: Sequence[str], counts: Labels) -> None:
     for emotion, count in zip(emotions, counts.tolist(), strict=True):
         if count < LEAST_FACES:
             raise DataError(
-                f"{count} faces of {emotion} on the map: expected at least {LEAST_FACES}, one to judge by the "
-                "others; leave the emotion out or add faces"
+                f"{count} faces of {emotion} on the map: expected at least {LEAST_FACES}, one to judge by "
+                "the others; leave the emotion out or add faces"
             )
 
 

@@ -72,10 +72,9 @@ def _cards(entry: Mapping[str, Any], split: str, found: Mapping[str, Any]) -> It
         f"{chosen['value']:.4f}",
         f"on {split}, selected by",
     )
-    if (order := found["circumplex"]) is not None:
-        if (expected := order["expected"]) is not None:
-            away = times(expected["exchanges"], "exchange")
-            yield "From the expected order", away, f"exact chance of as near {expected['chance']:.3g}"
+    if (order := found["circumplex"]) is not None and (expected := order["expected"]) is not None:
+        away = times(expected["exchanges"], "exchange")
+        yield "From the expected order", away, f"exact chance of as near {expected['chance']:.3g}"
 
 
 def _map(found: Mapping[str, Any], split: str) -> Iterator[str]:

@@ -71,8 +71,8 @@ class Contrastive(OnFaces):
         for name, count in zip(names, torch.bincount(labels, minlength=len(names)).tolist(), strict=True):
             if count < 2:
                 raise DataError(
-                    f"{count} {split} faces of {name}: expected at least 2, a pair, of each emotion; leave it out "
-                    "of data.labels, or choose another data.split_seed where subjects are split"
+                    f"{count} {split} faces of {name}: expected at least 2, a pair, of each emotion; "
+                    "leave it out of data.labels, or choose another data.split_seed if subjects are split"
                 )
 
     def order(self, seed: int, epoch: int) -> Tensor:
