@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mien.evaluation.circular_order import EXPECTED
-from mien.evaluation.circumplex import analyse
-from mien.evaluation.map_quality import quality
-from mien.evaluation.responses import Embeddings, Responses
+from mien.evaluation.maps.circular_order import EXPECTED
+from mien.evaluation.maps.circumplex import analyse
+from mien.evaluation.maps.quality import quality
+from mien.evaluation.maps.responses import Embeddings, Responses
 from mien.labels import SIX
 
 SPREAD = 0.1

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import DataError
-from mien.evaluation.circular_order import (
+from mien.evaluation.maps.circular_order import (
     EXPECTED,
     all_orders,
     angles,

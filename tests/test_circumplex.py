@@ -12,13 +12,13 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from mien.errors import DataError
-from mien.evaluation import circular_order, responses
-from mien.evaluation.circumplex import analyse, emotion_map
-from mien.evaluation.dissimilarities import MEASURES, applicable, dissimilarities
-from mien.evaluation.map_agreement import mantel, procrustes
-from mien.evaluation.resampling import resampled_rows
-from mien.evaluation.responses import Confusion, Embeddings, Responses
-from mien.evaluation.separability import FOLDS, SEPARABLE, separability
+from mien.evaluation.maps import circular_order, responses
+from mien.evaluation.maps.agreement import mantel, procrustes
+from mien.evaluation.maps.circumplex import analyse, emotion_map
+from mien.evaluation.maps.dissimilarities import MEASURES, applicable, dissimilarities
+from mien.evaluation.maps.resampling import resampled_rows
+from mien.evaluation.maps.responses import Confusion, Embeddings, Responses
+from mien.evaluation.maps.separability import FOLDS, SEPARABLE, separability
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, SIX, ferplus_columns
 

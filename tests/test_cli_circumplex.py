@@ -21,10 +21,10 @@ pytest.importorskip("matplotlib")
 
 from mien import data
 from mien.cli import app as application
-from mien.evaluation import responses
-from mien.evaluation.circular_order import canonical
-from mien.evaluation.circumplex import EXPECTED, analyse
-from mien.evaluation.dissimilarities import MEASURES
+from mien.evaluation.maps import responses
+from mien.evaluation.maps.circular_order import canonical
+from mien.evaluation.maps.circumplex import EXPECTED, analyse
+from mien.evaluation.maps.dissimilarities import MEASURES
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, FERPLUS_CHOICES, SIX, ferplus_columns
 from studies import COUNTS, points_of, table_csv, written

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -18,9 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mien import ledger
-from mien.evaluation.circumplex import EXPECTED, analyse
-from mien.evaluation.map_quality import quality
-from mien.evaluation.responses import Embeddings, Responses
+from mien.evaluation.maps.circumplex import EXPECTED, analyse
+from mien.evaluation.maps.quality import quality
+from mien.evaluation.maps.responses import Embeddings, Responses
 from mien.labels import SIX
 from mien.papers.map_runs import ANOTHER_TRUNK, AS_PUBLISHED, BALANCED, MAIN
 from mien.papers.sources import Sources
@@ -99,7 +100,7 @@ def measured() -> dict[str, Any]:
     beside = analyse(votes, against=votes, resamples=20).to_dict()
     return {
         "split": "public",
-        "faces": {"public": dict.fromkeys(SIX, 12)},
+        "faces": {split: dict.fromkeys(SIX, 12) for split in ("training", "public", "voted")},
         "people": {"public": alone, "training": beside},
         "classifier": {"model": "conv_net", "public": beside, "voted": beside},
         "pixels": by_pixels,
@@ -230,7 +231,7 @@ def test_the_animation_shows_every_snapshot(drawn: Path, entries: list[dict[str,
 
 def rows(table: str) -> list[list[str]]:
     """A Markdown table's cells, without its heads."""
-    lines = [line.strip("|\n ").split(" | ") for line in table.splitlines()]
+    lines = [line.strip("|\n ").split(" | ") for line in table.splitlines() if line.startswith("|")]
     assert {len(line) for line in lines} == {len(lines[0])}, table
     return lines[2:]
 
@@ -242,7 +243,8 @@ def held(entries: list[dict[str, Any]]) -> circumplex_tables.Results:
 
 
 def test_orders_are_counted_over_seeds(held: circumplex_tables.Results) -> None:
-    people_row, classifier, siamese, balanced, trunk, _ = rows(circumplex_tables.maps(held))
+    people_row, classifier, siamese, balanced, trunk, *pixels = rows(circumplex_tables.maps(held))
+    assert rows(circumplex_tables.summary(held)) == [people_row, classifier, siamese, *pixels]
     assert people_row[1] == ", ".join(SWAPPED)
     assert people_row[2] == "1 (7 of 60)"
     assert classifier[3].startswith("1.00 (0.0014)")
@@ -288,6 +290,13 @@ def test_a_map_agrees_with_itself_wholly(entries: list[dict[str, Any]]) -> None:
     twice = [entries[0], {**entries[0], "seed": 1}]
     table = circumplex_tables.runs(circumplex_tables.Results.of(Sources(recipes(), twice), measured()))
     assert rows(table) == [["siamese, all pairs: two seeds", "1", "1.00", "1.00", "1.00"]]
+
+
+def test_pages_ask_for_tables_and_pictures_that_there_are() -> None:
+    page = (ROOT / "docs" / "circumplex.md").read_text(encoding="utf-8")
+    asked = re.findall(r"<!-- circumplex (\w+) -->", page)
+    assert set(asked) == set(circumplex_tables.BLOCKS) - {"summary"}
+    assert set(re.findall(r"\(gallery/([\w.-]+)\)", page)) == set(gallery.PICTURES)
 
 
 @pytest.mark.slow

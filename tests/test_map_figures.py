@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mien.errors import DataError, StorageError
-from mien.evaluation import responses
-from mien.evaluation.circumplex import analyse
+from mien.evaluation.maps import responses
+from mien.evaluation.maps.circumplex import analyse
 from mien.labels import EMOTIONS, SIX
 
 pytest.importorskip("matplotlib")

@@ -17,11 +17,11 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from mien.errors import DataError
-from mien.evaluation import map_quality, pixel_maps, scaling
-from mien.evaluation.map_quality import NEIGHBOURS, MapQuality, balanced, nearest_emotions, quality
+from mien.evaluation.maps import pixels, scaling
+from mien.evaluation.maps.quality import NEIGHBOURS, MapQuality, Rate, balanced, nearest_emotions, quality
+from mien.evaluation.maps.responses import Embeddings
+from mien.evaluation.maps.separability import separability
 from mien.evaluation.metrics import wilson
-from mien.evaluation.responses import Embeddings
-from mien.evaluation.separability import separability
 from mien.labels import SIX
 
 THREE = ("fear", "happy", "surprise")
@@ -179,7 +179,7 @@ def test_emotions_fallen_together_in_points_are_told_apart() -> None:
     [(0.95, "separable"), (0.949, "barely"), (0.75, "barely"), (0.749, "not separable")],
 )
 def test_verdicts_begin_at_their_thresholds(value: float, word: str) -> None:
-    assert map_quality.Rate(value, (0, 1)).verdict == word
+    assert Rate(value, (0, 1)).verdict == word
 
 
 def test_the_interval_of_one_rate_is_wilsons() -> None:
@@ -287,7 +287,7 @@ def faces(counts: tuple[int, ...], seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_pixel_maps_are_principal_components_and_metric_scaling() -> None:
     images, labels = faces((14, 20, 16), 0)
     train, train_labels = faces((40, 50, 30), 1)
-    maps = pixel_maps.pixel_maps(images, labels, train, train_labels, THREE, seed=3)
+    maps = pixels.pixel_maps(images, labels, train, train_labels, THREE, seed=3)
     assert list(maps) == ["pca", "mds"]
 
     flat_train, flat_held = (each.reshape(len(each), -1).astype(float) for each in (train, images))
@@ -316,9 +316,9 @@ def test_pixel_maps_are_principal_components_and_metric_scaling() -> None:
 
 
 def test_scaling_takes_a_sample_of_many_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixel_maps, "SCALED_FACES", 30)
+    monkeypatch.setattr(pixels, "SCALED_FACES", 30)
     images, labels = faces((14, 60, 26), 0)
-    maps = [pixel_maps.pixel_maps(images, labels, images, labels, THREE)["mds"] for _ in range(2)]
+    maps = [pixels.pixel_maps(images, labels, images, labels, THREE)["mds"] for _ in range(2)]
     assert np.bincount(maps[0].labels).tolist() == [5, 18, 8]
     assert maps[0].quality.faces == {"fear": 5, "happy": 18, "surprise": 8}
     assert (maps[0].rows == maps[1].rows).all()
@@ -330,7 +330,7 @@ def test_scaling_takes_a_sample_of_many_faces(monkeypatch: pytest.MonkeyPatch) -
 @given(st.lists(st.integers(1, 200), min_size=2, max_size=6), st.integers(1, 150), st.integers(0, 5))
 def test_samples_keep_proportions(counts: list[int], size: int, seed: int) -> None:
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
-    rows = pixel_maps.stratified_sample(labels, size, least=2, seed=seed)
+    rows = pixels.stratified_sample(labels, size, least=2, seed=seed)
     assert (np.diff(rows) > 0).all()
     drawn = np.bincount(labels[rows], minlength=len(counts))
     if sum(counts) <= size:
@@ -360,6 +360,6 @@ IMAGES, IMAGE_LABELS = faces((6, 6, 6), 0)
 )
 def test_bad_pictures_cost_one_line(images: np.ndarray, labels: np.ndarray, message: str) -> None:
     with pytest.raises(DataError) as caught:
-        pixel_maps.pixel_maps(images, labels, IMAGES, IMAGE_LABELS, THREE)
+        pixels.pixel_maps(images, labels, IMAGES, IMAGE_LABELS, THREE)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError
-from mien.evaluation import responses
+from mien.evaluation.maps import responses
 from mien.inference import map_files
 from mien.labels import EMOTIONS, SIX, SYNONYMS
 from mien.storage import packaged

@@ -15,7 +15,7 @@ from scipy.spatial import procrustes
 from sklearn.isotonic import IsotonicRegression
 from sklearn.manifold import smacof
 
-from mien.evaluation import scaling
+from mien.evaluation.maps import scaling
 
 
 def _plane(count: int, seed: int) -> np.ndarray:

@@ -23,8 +23,8 @@ from map_entries import map_entry
 from mien import data, ledger
 from mien.cli.app import app
 from mien.errors import DataError, ModelError, RecipeError
-from mien.evaluation.circular_order import EXPECTED
-from mien.evaluation.map_quality import Rate
+from mien.evaluation.maps.circular_order import EXPECTED
+from mien.evaluation.maps.quality import Rate
 from mien.experiments import table_runs
 from mien.labels import EMOTIONS, SIX
 from mien.papers import map_claims, pair_table

@@ -16,7 +16,7 @@ from mien.errors import DataError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mien.evaluation.responses import Source
+    from mien.evaluation.maps.responses import Source
     from mien.inference.map_files import Content
     from mien.report.circumplex_words import Part
 
@@ -216,7 +216,7 @@ def _analysed(
     ours: Source, theirs: Source | None, order: tuple[str, ...] | None, **options: Any
 ) -> dict[str, Any]:
     from mien.cli.progress import busy
-    from mien.evaluation.circumplex import EXPECTED, analyse
+    from mien.evaluation.maps.circumplex import EXPECTED, analyse
 
     if order is not None and (missing := [name for name in ours.emotions if name not in order]):
         raise DataError(f"--expected lacks {', '.join(missing)}: expected an order of all emotions at hand")

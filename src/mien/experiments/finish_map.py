@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from mien import ledger
 from mien.errors import DataError
-from mien.evaluation.circular_order import LEAST
-from mien.evaluation.circumplex import analyse
-from mien.evaluation.map_quality import quality
-from mien.evaluation.responses import Embeddings, votes
+from mien.evaluation.maps.circular_order import LEAST
+from mien.evaluation.maps.circumplex import analyse
+from mien.evaluation.maps.quality import quality
+from mien.evaluation.maps.responses import Embeddings, votes
 from mien.experiments.finished import Finished, Outcome
 from mien.experiments.run import FROZEN
 from mien.faces import FaceBatch

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError, hint
-from mien.evaluation import responses
+from mien.evaluation.maps import responses
 from mien.labels import EMOTIONS, SIX, SYNONYMS, emotion_index
 
 _LABEL_COLUMNS = (["label"], ["emotion"])

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from mien import data
 from mien.errors import DataError, hint
-from mien.evaluation import humans, responses
+from mien.evaluation import humans
+from mien.evaluation.maps import responses
 from mien.evaluation.protocols import Progress
 from mien.faces import FaceBatch
 from mien.inference.exported import ExportedNetwork

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import MissingDependency
-from mien.evaluation.circumplex import analyse
-from mien.evaluation.responses import Responses, probabilities, votes
+from mien.evaluation.maps.circumplex import analyse
+from mien.evaluation.maps.responses import Responses, probabilities, votes
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
 from mien.ledger import Entry

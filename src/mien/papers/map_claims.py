@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from itertools import combinations, product
 from typing import Any
 
-from mien.evaluation.circular_order import EXPECTED, consistent
-from mien.evaluation.map_agreement import mantel, procrustes
-from mien.evaluation.map_quality import SEPARATED
-from mien.evaluation.separability import SEPARABLE
+from mien.evaluation.maps.agreement import mantel, procrustes
+from mien.evaluation.maps.circular_order import EXPECTED, consistent
+from mien.evaluation.maps.quality import SEPARATED
+from mien.evaluation.maps.separability import SEPARABLE
 from mien.papers.map_runs import (
     ALPHA,
     ANOTHER_TRUNK,

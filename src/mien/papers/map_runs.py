@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation.map_quality import MapQuality, Neighbours
+from mien.evaluation.maps.quality import MapQuality, Neighbours
 from mien.ledger import Entry
 from mien.report.map_figures import SHORT_NAMES
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from mien.evaluation.circular_order import EXPECTED
+from mien.evaluation.maps.circular_order import EXPECTED
 from mien.papers.map_runs import ALPHA, AS_PUBLISHED, NOT_HERE, RUNS, STAND_IN, MapRun, short
 from mien.papers.sheet import Block, Sheet
 from mien.papers.sources import Sources

@@ -9,7 +9,7 @@ from string import Template
 from typing import Any
 
 from mien import storage
-from mien.evaluation.map_quality import MapQuality, Neighbours
+from mien.evaluation.maps.quality import MapQuality, Neighbours
 from mien.labels import EMOTIONS
 from mien.report import figures as draw
 from mien.report import html, map_figures

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError, hint
-from mien.evaluation.responses import Embeddings, Source
+from mien.evaluation.maps.responses import Embeddings, Source
 
 Matrix = NDArray[np.float64]
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mien.errors import DataError
-from mien.evaluation.map_quality import Labels, MapQuality, Points, quality
-from mien.evaluation.scaling import classical, scaled, stress
-from mien.evaluation.separability import FOLDS
+from mien.evaluation.maps.quality import Labels, MapQuality, Points, quality
+from mien.evaluation.maps.scaling import classical, scaled, stress
+from mien.evaluation.maps.separability import FOLDS
 
 Images = NDArray[np.uint8]
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mien.errors import DataError
+from mien.evaluation.maps.responses import Embeddings, means
+from mien.evaluation.maps.separability import FOLDS, SEPARABLE, parted
 from mien.evaluation.metrics import accuracy, confusion, wilson
-from mien.evaluation.responses import Embeddings, means
-from mien.evaluation.separability import FOLDS, SEPARABLE, parted
 
 Points = NDArray[np.float64]
 Labels = NDArray[np.int64]

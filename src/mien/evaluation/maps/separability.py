@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.evaluation.responses import Confusion, Embeddings, Responses, Source
+from mien.evaluation.maps.responses import Confusion, Embeddings, Responses, Source
 
 Matrix = NDArray[np.float64]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.evaluation import scaling
-from mien.evaluation.circular_order import Order, exchanges, order
-from mien.evaluation.dissimilarities import function
-from mien.evaluation.responses import Confusion, Embeddings, Source
+from mien.evaluation.maps import scaling
+from mien.evaluation.maps.circular_order import Order, exchanges, order
+from mien.evaluation.maps.dissimilarities import function
+from mien.evaluation.maps.responses import Confusion, Embeddings, Source
 
 Matrix = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.evaluation.circular_order import LEAST, MOST
+from mien.evaluation.maps.circular_order import LEAST, MOST
 
 Matrix = NDArray[np.float64]
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.evaluation import scaling
-from mien.evaluation.circular_order import (
+from mien.evaluation.maps import scaling
+from mien.evaluation.maps.agreement import mantel, procrustes
+from mien.evaluation.maps.circular_order import (
     EXPECTED,
     LEAST,
     MOST,
@@ -27,11 +28,10 @@ from mien.evaluation.circular_order import (
     order,
     upright,
 )
-from mien.evaluation.dissimilarities import DEFAULT, applicable, dissimilarities, function
-from mien.evaluation.map_agreement import mantel, procrustes
-from mien.evaluation.resampling import Bootstrap, bootstrap
-from mien.evaluation.responses import Confusion, Embeddings, Source
-from mien.evaluation.separability import SEPARABLE, criterion, separability
+from mien.evaluation.maps.dissimilarities import DEFAULT, applicable, dissimilarities, function
+from mien.evaluation.maps.resampling import Bootstrap, bootstrap
+from mien.evaluation.maps.responses import Confusion, Embeddings, Source
+from mien.evaluation.maps.separability import SEPARABLE, criterion, separability
 
 RESAMPLES = 1000
 
@@ -118,8 +118,8 @@ class Expectation:
 class Agreement:
     """A second source of the same emotions against the first.
 
-    emotions: those that both have. mantel_r, mantel_p: `map_agreement.mantel`. disparity, procrustes_p,
-    ours, theirs (C, 2): `map_agreement.procrustes` of the metric maps. exchanges, chance: between the
+    emotions: those that both have. mantel_r, mantel_p: `agreement.mantel`. disparity, procrustes_p,
+    ours, theirs (C, 2): `agreement.procrustes` of the metric maps. exchanges, chance: between the
     orders, and the exact share of all orders at most as far.
     """
 
