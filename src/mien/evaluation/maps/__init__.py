@@ -1,1 +1,1 @@
-"""Maps of emotions: of what they are made, how they are scaled, ordered and compared, and how good they are."""
+"""Maps of emotions: what they are made of, how scaled, ordered and compared, and how good they are."""
