@@ -13,7 +13,7 @@ from PIL import Image
 
 from mien import data, storage
 from synthetic import face_batch
-from tiny_network import write_network
+from tiny_network import write_embedder, write_network
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +84,16 @@ def test_a_photograph_is_read(installed: Path, tmp_path: Path) -> None:
     assert y < 115 < y + height
 
 
+def test_a_face_is_placed_on_a_map(installed: Path, tmp_path: Path) -> None:
+    model = write_embedder(tmp_path / "tiny.onnx")
+    Image.fromarray(face_batch(1).images[0]).save(tmp_path / "face.png")
+    asked = ("embed", "face.png", "--crop", "--model", model, "--json")
+    done = run(installed, "-m", "mien", *asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (face,) = json.loads(done.stdout)
+    assert len(face["point"]) == 2
+
+
 def test_the_networks_are_there(installed: Path, tmp_path: Path) -> None:
     done = run(installed, "-m", "mien", "models", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -97,6 +107,7 @@ def test_the_networks_are_there(installed: Path, tmp_path: Path) -> None:
         ("train", ("search", "c/search", "--data", "faces.parquet", "--out", "run")),
         ("analysis", ("recipes",)),
         ("analysis", ("reproduce", "C/results")),
+        ("analysis", ("circumplex", "votes.parquet")),
         ("train", ("bench",)),
     ],
 )

@@ -52,7 +52,7 @@ def outcome(done: Finished, network: Embedder) -> Outcome:
         network.labels,
         reference=(train, positions(done.faces.train.labels, network.labels)),
     )
-    shown = _shown(done.faces.validation, recipe.train.seed)
+    shown = shown_faces(done.faces.validation, recipe.train.seed)
     figures: dict[str, Any] = {
         "maps": {
             split: {
@@ -111,7 +111,7 @@ def _circumplex(
         return analyse(ours).to_dict()
 
 
-def _shown(faces: FaceBatch, seed: int) -> NDArray[np.int64]:
+def shown_faces(faces: FaceBatch, seed: int) -> NDArray[np.int64]:
     """Positions of up to `SHOWN` faces of each emotion, drawn by the seed."""
     drawn = np.random.default_rng(key(seed, "shown")).permutation(len(faces))
     return np.concatenate([drawn[faces.labels[drawn] == label][:SHOWN] for label in np.unique(faces.labels)])
@@ -125,7 +125,7 @@ def _snapshots(run: Path, stage: str) -> list[dict[str, Any]]:
 
 def _snapshot_of_training(done: Finished, network: Embedder, points: Points) -> dict[str, Any]:
     """The selected network's map of training faces."""
-    shown = _shown(done.faces.train, done.recipe.train.seed)
+    shown = shown_faces(done.faces.train, done.recipe.train.seed)
     labels = positions(done.faces.train.labels[shown], network.labels)
     return {
         "stage": "selected",
