@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from mien import ledger, storage
-from mien.evaluation.circumplex import RESAMPLES, analyse
-from mien.evaluation.pixel_maps import pixel_maps
-from mien.evaluation.responses import Embeddings, Responses, Source, embeddings, probabilities, votes
+from mien.evaluation.maps.circumplex import RESAMPLES, analyse
+from mien.evaluation.maps.pixels import pixel_maps
+from mien.evaluation.maps.responses import Embeddings, Responses, Source, embeddings, probabilities, votes
 from mien.experiments.splits import read_splits
 from mien.faces import FaceBatch
 from mien.inference.map_sources import with_votes

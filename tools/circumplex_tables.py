@@ -6,21 +6,22 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import combinations, product
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mien import ledger
-from mien.evaluation.circular_order import exchanges
-from mien.evaluation.map_agreement import mantel
-from mien.evaluation.map_quality import MapQuality, Neighbours, Rate
+from mien.evaluation.maps.agreement import mantel
+from mien.evaluation.maps.circular_order import exchanges
+from mien.evaluation.maps.quality import MapQuality, Neighbours, Rate
 from mien.papers import map_claims
 from mien.papers.map_runs import MAIN, RUNS, MapRun, short
 from mien.papers.sources import Sources
 from mien.report.circumplex_words import orders_of
-from mien.storage import packaged
 from mien.training import recipe
 
 Found = Mapping[str, Any]
@@ -100,12 +101,6 @@ class Results:
         ]
 
 
-@cache
-def results() -> Results:
-    """The repository's own."""
-    return Results.read(packaged("results"))
-
-
 def table(heads: Row, rows: Iterable[Row]) -> str:
     """A Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
@@ -119,8 +114,12 @@ def _order(names: Sequence[str]) -> str:
 def _spread(values: Iterable[float], digits: int = 2) -> str:
     """One value, or the mean of several with their ends."""
     held = list(values)
-    told = [f"{value:.{digits}f}".replace("-", "−") for value in (mean(held), min(held), max(held))]
+    told = [_number(value, digits) for value in (mean(held), min(held), max(held))]
     return told[0] if len(held) == 1 else "{} ({} to {})".format(*told)
+
+
+def _number(value: float, digits: int = 2) -> str:
+    return f"{value:.{digits}f}".replace("-", "−")
 
 
 def _chance(share: float, emotions: int) -> str:
@@ -140,13 +139,37 @@ def _seeds(runs: Sequence[MapRun]) -> str:
     return "one run" if len(runs) == 1 else f"{len(runs)} seeds"
 
 
+def faces(held: Results) -> str:
+    """How many faces there are of each emotion, and how many of them people's map stands on."""
+    counts = held.measured["faces"]
+    rows = [
+        [title, f"{sum(counts[name].values()):,}", *(f"{count:,}" for count in counts[name].values())]
+        for name, title in (
+            ("training", "Training"),
+            (held.measured["split"], "PublicTest"),
+            ("voted", "of these, on people's map"),
+        )
+    ]
+    return table(["faces", "all", *counts["training"]], rows)
+
+
 def maps(held: Results) -> str:
     """Each kind of map in a row: order, distance from the paper's, agreement with people."""
+    return _maps(held, list(held.runs))
+
+
+def summary(held: Results) -> str:
+    """`maps` with the recipe as it stands alone."""
+    return _maps(held, [MAIN])
+
+
+def _maps(held: Results, recipes: Sequence[str]) -> str:
+    pixels = {name: found["circumplex"] for name, found in held.measured["pixels"].items()}
     rows = [
         ["people's votes", _order(held.people["order"]), _away(held.people), "–"],
         _one_row("classifier `conv_net`", held.classifier),
-        *(_runs_row(f"{held.names[name]}, {_seeds(runs)}", runs) for name, runs in held.runs.items()),
-        _one_row("two principal components of the pixels", held.measured["pixels"]["pca"]["circumplex"]),
+        *(_runs_row(f"{held.names[name]}, {_seeds(held.runs[name])}", held.runs[name]) for name in recipes),
+        *(_one_row(f"{title} of the pixels", pixels[name]) for name, title in PIXELS),
     ]
     return table(["map", "order round it", "exchanges from the paper's", "r to people (exact p)"], rows)
 
@@ -158,7 +181,7 @@ def _away(found: Found) -> str:
 
 def _one_row(name: str, found: Found) -> Row:
     agreed = found["against"]["mantel"]
-    return [name, _order(found["order"]), _away(found), f"{_spread([agreed['r']])} ({_p(agreed['p'])})"]
+    return [name, _order(found["order"]), _away(found), f"{_number(agreed['r'])} ({_p(agreed['p'])})"]
 
 
 def _runs_row(name: str, runs: Sequence[MapRun]) -> Row:
@@ -218,7 +241,8 @@ def stability(held: Results) -> str:
             ]
         )
     heads = ["map", "faces", "stress", "non-metric order", "own order", "the paper's", "within one exchange"]
-    return table(heads, rows)
+    drawn = held.people["bootstrap"]
+    return f"{drawn['resamples']:,} resamples, seed {drawn['seed']}:\n\n" + table(heads, rows)
 
 
 def measures(held: Results) -> str:
@@ -236,22 +260,21 @@ def measures(held: Results) -> str:
 
 def agreement(held: Results) -> str:
     """How far every map agrees with people's of the PublicTest faces."""
-    voted = [("`conv_net`, faces with votes alone", held.measured["classifier"]["voted"])]
+    every = [*held.every[1:], ("`conv_net`, faces with votes alone", held.measured["classifier"]["voted"])]
     for run in held.measured["runs"]:
-        voted.append(
-            (f"{held.names[run['recipe']]}, seed {run['seed']}, faces with votes alone", run["voted"])
-        )
+        name = f"{held.names[run['recipe']]}, seed {run['seed']}, faces with votes alone"
+        every.append((name, run["voted"]))
     rows = []
-    for name, found in [*held.every[1:], *voted]:
+    for name, found in every:
         against = found["against"]
         by_pairs, by_maps = against["mantel"], against["procrustes"]
         rows.append(
             [
                 name,
                 f"{found['source']['faces']:,}",
-                _spread([by_pairs["r"]]),
+                _number(by_pairs["r"]),
                 _p(by_pairs["p"]),
-                _spread([by_maps["disparity"]]),
+                _number(by_maps["disparity"]),
                 _p(by_maps["p"]),
                 f"{against['exchanges']} ({_chance(against['chance'], len(against['emotions']))})",
             ]
@@ -280,7 +303,9 @@ def quality(held: Results) -> str:
         for name, found in measured
     ]
     heads = ["map", "faces", "by training faces", "balanced", "by the map's others", "balanced", "silhouette"]
-    return table(heads, rows)
+    near = held.main[0].quality.leave_one_out
+    told = f"k = {near.k}; a guess of the most common emotion is right {near.most_common:.3f} of the time:"
+    return f"{told}\n\n" + table(heads, rows)
 
 
 def _near(found: Sequence[Neighbours]) -> tuple[str, str]:
@@ -332,23 +357,32 @@ def emotions(held: Results) -> str:
 
 
 def runs(held: Results) -> str:
-    """How alike the maps of different seeds and recipes are, by their dissimilarities."""
-    rows = []
+    """How alike the maps of seeds, recipes and the classifier are, by their dissimilarities."""
+    main = held.names[MAIN]
+    compared = {f"{main}: two seeds": list(combinations(_tables(held.main), 2))}
     for name, others in held.runs.items():
-        own = name == MAIN
-        each = [_alike(*two) for two in (combinations(others, 2) if own else product(held.main, others))]
-        what = "two seeds" if own else f"with {held.names[MAIN]}"
+        if name != MAIN:
+            compared[f"{held.names[name]}: with {main}"] = list(product(_tables(held.main), _tables(others)))
+    classifier = np.array(held.classifier["dissimilarity"]["matrix"])
+    for name, others in held.runs.items():
+        compared[f"{held.names[name]}: with `conv_net`"] = [(one, classifier) for one in _tables(others)]
+    rows = []
+    for what, matrices in compared.items():
+        each = [mantel(*two) for two in matrices]
         if each:
-            ends = (f"{value:.2f}".replace("-", "−") for value in (median(each), min(each), max(each)))
-            rows.append([f"{held.names[name]}: {what}", f"{len(each)}", *ends])
-    return table(["maps compared", "pairs of maps", "median r", "least", "most"], rows)
+            values = [one.r for one in each]
+            ends = map(_number, (median(values), min(values), max(values)))
+            rows.append([what, f"{len(each)}", *ends, _p(max(one.p for one in each))])
+    return table(["maps compared", "pairs of maps", "median r", "least", "most", "largest p"], rows)
 
 
-def _alike(one: MapRun, other: MapRun) -> float:
-    return mantel(one.dissimilarities, other.dissimilarities).r
+def _tables(found: Sequence[MapRun]) -> list[NDArray[np.float64]]:
+    return [run.dissimilarities for run in found]
 
 
 BLOCKS: dict[str, Callable[[Results], str]] = {
+    "faces": faces,
+    "summary": summary,
     "maps": maps,
     "claims": claims,
     "orders": orders,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,12 @@ Parts = Mapping[str, Any]
 """What a picture is drawn from, and nothing else: by file of the ledger, the values taken from it."""
 
 Points = NDArray[np.float64]
+
+Laid = tuple[Sequence[str], Mapping[str, Points]]
+"""An order of emotions, and their places (2,)."""
+
+_NAMES_APART = 17.0
+"""Degrees between two names on a ring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ def _three_maps(parts: Parts) -> Any:
         f"classifier: conv_net's probabilities\n{classifier['faces']:,} faces",
         f"siamese network: {len(siamese)} seeds, the first filled\n{siamese[0]['faces']:,} faces",
     )
-    figure = blank(PANEL + 0.3, 3 * PANEL)
+    figure = blank(PANEL, 3 * PANEL)
     for axes, title, maps in zip(
         figure.subplots(1, 3), titles, ([people], [classifier], siamese), strict=True
     ):
@@ -133,30 +139,40 @@ def _turn(points: Points, reference: Points) -> Points:
     return found
 
 
-def _panel(axes: Any, maps: list[tuple[list[str], dict[str, Points]]]) -> None:
-    """The first map filled with its order as a polygon and the names around it; the others hollow."""
-    radius = 1.16 * max(float(np.hypot(*place)) for _, places in maps for place in places.values())
+def _panel(axes: Any, maps: Sequence[Laid]) -> None:
+    """The first map filled, inside a ring with each name on the ray through its dot; the others hollow."""
+    from matplotlib.patches import Circle
+
     order, first = maps[0]
-    for names, places in maps:
-        corners = np.array([places[name] for name in [*names, names[0]]])
+    radius = 1.14 * max(float(np.hypot(*place)) for _, places in maps for place in places.values())
+    axes.add_patch(Circle((0, 0), radius, facecolor="none", edgecolor=FAINT, linewidth=1.2, zorder=1))
+    for names, places in reversed(maps):
+        corners, colours = _corners(names, places), [EMOTION_COLOURS[name] for name in names]
         filled = places is first
-        axes.plot(*corners.T, color=FAINT, linewidth=1.3 if filled else 0.6, zorder=1)
-        colours = [EMOTION_COLOURS[name] for name in names]
-        faces = {"color": colours} if filled else {"facecolor": "none", "edgecolor": colours}
+        axes.plot(*corners.T, color=FAINT, linewidth=1.3 if filled else 0.6, zorder=2)
         axes.scatter(
-            *corners[:-1].T, s=110 if filled else 34, linewidths=1.2, zorder=3 if filled else 2, **faces
-        )
-    rays = [float(np.degrees(np.arctan2(first[name][1], first[name][0]))) for name in order]
-    for name, ray in zip(order, spread_angles(rays, 17.0), strict=True):
-        across, up = direction(ray)
-        axes.text(
-            radius * across, radius * up, name, fontsize=11,
-            ha="center" if abs(across) < 0.35 else ("left" if across > 0 else "right"),
-            va="center" if abs(across) >= 0.35 else ("bottom" if up > 0 else "top"),
+            *corners[:-1].T, s=110 if filled else 34, linewidths=1.2, edgecolor=colours,
+            facecolor=colours if filled else "none", zorder=4 if filled else 3,
         )  # fmt: skip
-    axes.plot(0, 0, "+", color=FAINT, markersize=7, zorder=1)
-    axes.set(xlim=(-1.4 * radius, 1.4 * radius), ylim=(-1.2 * radius, 1.2 * radius), aspect="equal")
+    rays = [float(np.degrees(np.arctan2(*first[name][::-1]))) for name in order]
+    for name, ray, shown in zip(order, rays, spread_angles(rays, _NAMES_APART), strict=True):
+        foot, (across, up) = radius * direction(ray), 1.08 * radius * direction(shown)
+        axes.plot(*np.array([first[name], foot]).T, color=FAINT, linewidth=0.9, linestyle=":", zorder=1)
+        axes.plot(*np.array([foot, 1.05 * radius * direction(shown)]).T, color=FAINT, linewidth=1.0, zorder=1)
+        beside = abs(across) >= 0.35 * radius
+        axes.text(
+            across, up, name, fontsize=11,
+            ha=("left" if across > 0 else "right") if beside else "center",
+            va="center" if beside else ("bottom" if up > 0 else "top"),
+        )  # fmt: skip
+    axes.plot(0, 0, "+", color=FAINT, markersize=7, zorder=2)
+    axes.set(xlim=(-1.5 * radius, 1.5 * radius), ylim=(-1.22 * radius, 1.22 * radius), aspect="equal")
     axes.set_axis_off()
+
+
+def _corners(names: Sequence[str], places: Mapping[str, Points]) -> Points:
+    """The emotions' places in their order, closed: (C + 1, 2)."""
+    return np.array([places[name] for name in [*names, names[0]]])
 
 
 def three_maps(parts: Parts, path: Path) -> None:
