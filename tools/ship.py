@@ -42,8 +42,8 @@ FORBIDDEN = (
 )
 LIMITS = {
     kind: (
-        "Labels of FER-2013 are noisy: people agree with them less than with each other. Age, skin colour and "
-        f"glasses were never labelled, so that fairness is unknown. {of_this_kind}"
+        "Labels of FER-2013 are noisy: people agree with them less than with each other. Age, skin colour "
+        f"and glasses were never labelled, so that fairness is unknown. {of_this_kind}"
     )
     for kind, of_this_kind in {
         Classifier.kind: (
