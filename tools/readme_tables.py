@@ -1,4 +1,7 @@
-"""Writes the README's tables from the ledger: `python tools/readme_tables.py`; --check only compares."""
+"""Writes the tables of the README and of docs/circumplex.md from the ledger.
+
+`python tools/readme_tables.py`; --check only compares.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+
+import circumplex_tables
 
 from mien import ledger
 from mien.evaluation.metrics import wilson
@@ -16,7 +22,8 @@ from mien.papers.tables import Measured, Row, in_figures, rows
 from mien.storage import packaged, write_text
 from mien.training import recipe
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "docs/circumplex.md")
 MEASUREMENTS = packaged("results") / "measurements"
 _BLOCK = re.compile(r"(<!-- (?P<kind>\w+)(?: (?P<name>\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -174,6 +181,16 @@ def layouts(_: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def circumplex(name: str) -> str:
+    """A table of the maps of emotions, from the ledger and `benchmarks/three_maps.py`."""
+    return circumplex_tables.BLOCKS[name](_maps())
+
+
+@cache
+def _maps() -> circumplex_tables.Results:
+    return circumplex_tables.Results.read(packaged("results"))
+
+
 def _faces_min(rate: float | None) -> str:
     return "–" if rate is None else f"{rate:,.0f} faces/min"
 
@@ -199,23 +216,25 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "speed": speed,
     "layouts": layouts,
     "install": install,
+    "circumplex": circumplex,
 }
-"""What a block of the README is made of, by the word that opens it."""
+"""What a block of a page is made of, by the word that opens it."""
 
 
 def filled(text: str) -> str:
-    """The README with every marked block written anew."""
+    """A page with every marked block written anew."""
     return _BLOCK.sub(lambda match: match[1] + BLOCKS[match["kind"]](match["name"] or "") + match[4], text)
 
 
 def main() -> None:
-    """Rewrites the README, or exits 1 with --check where it differs from the ledger."""
-    text = README.read_text(encoding="utf-8")
-    fresh = filled(text)
-    if "--check" not in sys.argv:
-        write_text(README, fresh)
-    elif fresh != text:
-        sys.exit("README.md differs from the ledger: run make readme")
+    """Rewrites the pages, or exits 1 with --check where one differs from the ledger."""
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        fresh = filled(text)
+        if "--check" not in sys.argv:
+            write_text(ROOT / page, fresh)
+        elif fresh != text:
+            sys.exit(f"{page} differs from the ledger: run make readme")
 
 
 if __name__ == "__main__":
