@@ -46,8 +46,9 @@ class Contrastive(OnFaces):
     """The contrastive loss over all pairs of a batch, each face shown once.
 
     Every emotion needs two faces in each split.
-    Validation: the same loss over all pairs of the split, and how often the nearest other face is alike. With
-    even batches a pair weighs there as much as it would if all emotions were equally frequent.
+    Validation: the loss over all pairs of the split, and how often the nearest other face is alike. A pair
+    weighs there as it does in training: with balanced pairs unlike ones by the share of them that is kept,
+    with even batches as if all emotions were equally frequent.
     """
 
     figures: tuple[str, ...] = ("loss", "nearest_alike")
@@ -110,6 +111,8 @@ class Contrastive(OnFaces):
             differs = labels[rows][:, None] != labels
             later = torch.arange(len(places), device=places.device) > rows[:, None]
             counted = later * weights[rows][:, None] * weights
+            if self.options.pairs == "balanced":
+                counted = torch.where(differs, counted * self.share_kept, counted)
             total += float((counted * contrast(distance, differs, margin=self.options.margin)).sum())
             weight += float(counted.sum())
             distance[torch.arange(len(rows)), rows] = torch.inf
