@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from itertools import permutations
 
 import numpy as np
@@ -15,9 +16,10 @@ from mien.errors import DataError
 from mien.evaluation.maps import circular_order, responses
 from mien.evaluation.maps.agreement import mantel, procrustes
 from mien.evaluation.maps.circumplex import analyse, emotion_map
-from mien.evaluation.maps.dissimilarities import MEASURES, applicable, dissimilarities
-from mien.evaluation.maps.resampling import resampled_rows
+from mien.evaluation.maps.dissimilarities import MEASURES, applicable, dissimilarities, euclidean
+from mien.evaluation.maps.resampling import bootstrap, resampled_rows
 from mien.evaluation.maps.responses import Confusion, Embeddings, Responses
+from mien.evaluation.maps.scaling import mds
 from mien.evaluation.maps.separability import FOLDS, SEPARABLE, separability
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, SIX, ferplus_columns
@@ -276,6 +278,22 @@ def test_a_table_of_counts_is_resampled_and_one_of_rates_is_not() -> None:
     assert resampled_rows(rates, 10, seed=0) is None
     assert analyse(rates).to_dict()["bootstrap"] is None
     assert analyse(rates).to_dict()["source"]["faces"] is None
+
+
+def test_bootstrap_shares_are_those_of_full_scaling_where_the_plane_does_not_fit() -> None:
+    rng = np.random.default_rng(5)
+    centre = rng.dirichlet(np.full(6, 0.7), size=6)
+    labels = np.repeat(np.arange(6), 25)
+    answers = np.stack([rng.dirichlet(centre[label] * 4 + 0.05) for label in labels])
+    source = Responses(SIX, answers, labels, "votes")
+    whole = emotion_map(euclidean(source.rows), SIX)
+    assert whole.stress > 0.1
+    told = bootstrap(source, "euclidean", whole.points, expected=None, resamples=60, seed=0)
+    rows = resampled_rows(source, 60, 0)
+    assert told is not None
+    assert rows is not None
+    alone = Counter(circular_order.order(mds(euclidean(row)).points, SIX) for row in rows)
+    assert abs(told.share - alone[whole.order] / 60) <= 0.05
 
 
 def test_bootstrap_shares_are_those_of_each_resample_mapped_alone() -> None:

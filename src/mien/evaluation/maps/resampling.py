@@ -57,18 +57,15 @@ def bootstrap(
 ) -> Bootstrap | None:
     """The orders of the metric maps of resampled faces; None without resamples or faces.
 
-    found: (C, 2), the metric map of all faces. Each resample is scaled from there and from its own
-    classical solution, and the better map counts.
+    found: (C, 2), the metric map of all faces. Each resample is scaled as the whole is, from several starts,
+    one of which is that map.
     """
     rows = resampled_rows(source, resamples, seed) if resamples else None
     if rows is None:
         return None
     compare = function(source, measure)
     values = np.stack([compare(resample) for resample in rows])
-    starts = (np.broadcast_to(found, (resamples, *found.shape)), scaling.classical(values))
-    maps = np.stack([scaling.scaled(values, start) for start in starts])
-    raw = ((scaling.distances(maps) - values) ** 2).sum(axis=(-2, -1))
-    best = maps[raw.argmin(axis=0), np.arange(resamples)]
+    best = scaling.scaled_from_several(values, np.broadcast_to(found, (resamples, *found.shape)), seed)
     counts = Counter(order(points, source.emotions) for points in best)
     near = None if expected is None else sum(n for one, n in counts.items() if exchanges(one, expected) <= 1)
     return Bootstrap(

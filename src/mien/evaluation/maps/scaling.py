@@ -15,7 +15,7 @@ dissimilarity of 0 as missing, and it scales one matrix a call, where a bootstra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,10 @@ RANDOM_STARTS = 20
 ITERATIONS = 2000
 TOLERANCE = 1e-12
 """Of the decrease of the raw stress in one iteration, over the squared disparities."""
+_ROUGH = 1e-7
+"""The same while starts are compared."""
+_EXACT = 1e-12
+"""Raw stress over the squared dissimilarities below which the plane holds them without error."""
 SAME_STRESS = 1e-6
 """Metric stresses this near are one; the first start's solution stands, the classical one's before random."""
 AS_GOOD = 1e-3
@@ -88,9 +92,37 @@ def _ranks(values: Matrix) -> Matrix:
     return out + out.T
 
 
-def scaled(values: Matrix, starts: Points) -> Points:
+def scaled(values: Matrix, starts: Points, tolerance: float = TOLERANCE) -> Points:
     """Metric scaling of each of R matrices from its own start: (R, C, C), (R, C, 2) → (R, C, 2)."""
-    return _majorise(starts, lambda _, runs: values[runs])
+    return _majorise(starts, lambda _, runs: values[runs], tolerance)
+
+
+def scaled_from_several(values: Matrix, starts: Points, seed: int) -> Points:
+    """The map of least stress of each of R matrices: from its own start, the classical one and random ones.
+
+    What counts for one matrix counts for a resample: from few starts, many would end in the nearest local
+    minimum, and a bootstrap would flatter the map that they start from. Every start is followed roughly, the
+    best one to its end. A matrix that the plane holds without error needs no random start.
+    Shape: values (R, C, C), starts (R, C, 2); returns (R, C, 2).
+    """
+    squares = (values**2).sum(axis=(-2, -1))
+    best, least = np.array(starts), np.full(len(values), np.inf)
+    for begin in _starts(values, starts, seed):
+        inexact = np.flatnonzero(least > _EXACT * squares)
+        runs = scaled(values[inexact], begin[inexact], _ROUGH)
+        raw = ((distances(runs) - values[inexact]) ** 2).sum(axis=(-2, -1))
+        better = raw < least[inexact]
+        best[inexact[better]], least[inexact[better]] = runs[better], raw[better]
+    return scaled(values, best)
+
+
+def _starts(values: Matrix, starts: Points, seed: int) -> Iterator[Points]:
+    yield starts
+    yield classical(values)
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0x57A7]))
+    spread = np.sqrt((starts**2).mean())
+    for _ in range(RANDOM_STARTS):
+        yield rng.normal(scale=spread, size=starts.shape)
 
 
 def classical(values: Matrix) -> Points:
@@ -142,7 +174,7 @@ def _normed(disparities: Matrix) -> Matrix:
     return disparities * np.sqrt(c * (c - 1) / total) if total > 0 else disparities
 
 
-def _majorise(starts: Points, fit: Fit) -> Points:
+def _majorise(starts: Points, fit: Fit, tolerance: float = TOLERANCE) -> Points:
     """Guttman transforms until the stress falls no further; runs that have converged rest.
 
     starts: (R, C, 2). Returns (R, C, 2), each centred.
@@ -156,7 +188,7 @@ def _majorise(starts: Points, fit: Fit) -> Points:
         d = distances(points[running])
         disparities = fit(d, running)
         raw = ((d - disparities) ** 2).sum(axis=(-2, -1))
-        falls = previous[running] - raw > TOLERANCE * (disparities**2).sum(axis=(-2, -1))
+        falls = previous[running] - raw > tolerance * (disparities**2).sum(axis=(-2, -1))
         previous[running] = raw
         running, d, disparities = running[falls], d[falls], disparities[falls]
         if not len(running):
