@@ -56,7 +56,10 @@ def test_copies_are_left_out(faces: Path) -> None:
     splits, lines = found(faces, "data.drop_copies=true")
     assert splits.train.rows.tolist() == [row for row in range(60) if row not in (7, 58)]
     assert splits.validation.rows.tolist() == [row for row in range(60, 90) if row not in (60, 61, 70)]
-    assert lines == ["2 repeats in training left out, 3 of its copies in validation"]
+    assert lines == [
+        "2 repeats in training left out",
+        "3 copies of training faces left out of 30 others",
+    ]
     assert not np.isin(pixel_hashes(splits.validation.images), pixel_hashes(splits.train.images)).any()
 
 

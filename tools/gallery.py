@@ -78,7 +78,7 @@ class Ledger:
 
 def _map(entry: Entry) -> dict[str, Any]:
     """A run's map of validation faces."""
-    found: dict[str, Any] = next(iter(entry["maps"].values()))
+    found: dict[str, Any] = ledger.map_of(entry)[1]
     return found
 
 

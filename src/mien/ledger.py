@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -107,6 +108,12 @@ def write(entry: Entry, folder: Path | None = None) -> Path:
     path = (folder or packaged("results")) / file_name(entry)
     write_json(path, entry)
     return path
+
+
+def map_of(entry: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The split and the map by which a run that maps faces is judged: the test split's, else validation's."""
+    split, found = list(entry["maps"].items())[-1]
+    return split, found
 
 
 def entries(folder: Path | None = None) -> list[Entry]:

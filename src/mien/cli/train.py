@@ -91,7 +91,9 @@ def _found(entry: Entry) -> str:
         split, figures = next(iter(entry["figures"].items()))
         name = "accuracy"
     else:
-        split, found = next(iter(entry["maps"].items()))
+        from mien.ledger import map_of
+
+        split, found = map_of(entry)
         figures = found["quality"]["neighbours"]["reference"]
         name = f"accuracy of {figures['k']} neighbours"
     low, high = figures["accuracy_ci95" if entry["figures"] else "ci95"]

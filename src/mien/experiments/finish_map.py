@@ -31,38 +31,35 @@ SHOWN = 60
 """Faces of each emotion whose places a ledger entry and a card keep."""
 
 Points = NDArray[np.float64]
+Labels = NDArray[np.int64]
 
 
 def outcome(done: Finished, network: Embedder) -> Outcome:
-    """Exports the network, lets the exported file place the validation faces, and measures that map.
+    """Exports the network, lets the exported file place the faces, and measures its maps.
 
-    The entry's `maps` hold by split what `quality` and `analyse` find, and places of some faces; `training`
-    holds the maps that the recipe's snapshots kept, in order.
+    The entry's `maps` hold for the validation split, and then for the test split where there is one, what
+    `quality` and `analyse` find, and places of some faces; `snapshots` hold the maps of training faces that
+    the recipe asks for, in order, and that of the selected network.
     """
-    recipe, split = done.recipe, done.recipe.data.validation
+    recipe, faces = done.recipe, done.faces
     export(network, done.model, name=recipe.name, weights=recipe.export.weights)
     mapper = Mapper(done.model)
-    done.note(f"placing {len(done.faces.train) + len(done.faces.validation):,} faces")
-    train, validation = (_placed(mapper, part) for part in (done.faces.train, done.faces.validation))
-    labels = positions(done.faces.validation.labels, network.labels)
-    write_json(done.run / "map.json", {"labels": _names(labels, network), "points": _rounded(validation)})
-    measured = quality(
-        validation,
-        labels,
-        network.labels,
-        reference=(train, positions(done.faces.train.labels, network.labels)),
-    )
-    shown = shown_faces(done.faces.validation, recipe.train.seed)
+    done.note(f"placing {len(faces.train) + len(faces.validation):,} faces")
+    train = _placed(mapper, faces.train)
+    reference = (train, positions(faces.train.labels, network.labels))
+    split, places = recipe.data.validation, _placed(mapper, faces.validation)
+    labels = _names(positions(faces.validation.labels, network.labels), network)
+    write_json(done.run / "map.json", {"labels": labels, "points": _rounded(places)})
+    maps = {split: _measured(places, faces.validation, network, reference, recipe.train.seed)}
+    if faces.test is not None and recipe.data.test is not None:
+        try:
+            maps[recipe.data.test] = _measured(
+                _placed(mapper, faces.test), faces.test, network, reference, recipe.train.seed
+            )
+        except DataError as error:
+            done.note(f"{recipe.data.test} is not measured: {error}")
     figures: dict[str, Any] = {
-        "maps": {
-            split: {
-                "n": len(labels),
-                "quality": measured.to_dict(),
-                "circumplex": _circumplex(validation, labels, network.labels, done.faces.validation),
-                "labels": _names(labels[shown], network),
-                "points": _rounded(validation[shown]),
-            }
-        },
+        "maps": maps,
         "snapshots": [
             *_snapshots(done.run / FROZEN, "the trunk frozen"),
             *_snapshots(done.run, "all layers" if recipe.frozen else ""),
@@ -71,24 +68,36 @@ def outcome(done: Finished, network: Embedder) -> Outcome:
     }
     if recipe.frozen:
         lines = (done.run / FROZEN / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        figures[FROZEN] = {"history": [json.loads(line) for line in lines]}
-    reference = {
-        "split": split,
-        "labels": _names(labels[shown], network),
-        "points": _rounded(validation[shown]),
-    }
+        history = [json.loads(line) for line in lines]
+        figures[FROZEN] = {"epochs": len(history), "seconds": history[-1]["seconds"], "history": history}
+    kept = {"split": split, **{name: maps[split][name] for name in ("labels", "points")}}
 
     def report(entry: ledger.Entry) -> None:
         write_report(done.run / "report.html", entry)
 
-    return Outcome(figures, report, {"map": reference, "maps": _on_card(figures["maps"])})
+    return Outcome(figures, report, {"map": kept, "maps": _on_card(maps)})
+
+
+def _measured(
+    places: Points, faces: FaceBatch, network: Embedder, reference: tuple[Points, Labels], seed: int
+) -> dict[str, Any]:
+    """What an entry holds of the map of one split's faces."""
+    labels = positions(faces.labels, network.labels)
+    shown = shown_faces(faces, seed)
+    return {
+        "n": len(labels),
+        "quality": quality(places, labels, network.labels, reference=reference).to_dict(),
+        "circumplex": _circumplex(places, labels, network.labels, faces),
+        "labels": _names(labels[shown], network),
+        "points": _rounded(places[shown]),
+    }
 
 
 def _placed(mapper: Mapper, faces: FaceBatch) -> Points:
     return mapper.places(faces.images).astype(np.float64)
 
 
-def _names(labels: NDArray[np.int64], network: Embedder) -> list[str]:
+def _names(labels: Labels, network: Embedder) -> list[str]:
     return [network.labels[label] for label in labels]
 
 
@@ -98,7 +107,7 @@ def _rounded(points: Points) -> list[list[float]]:
 
 
 def _circumplex(
-    points: Points, labels: NDArray[np.int64], emotions: tuple[str, ...], faces: FaceBatch
+    points: Points, labels: Labels, emotions: tuple[str, ...], faces: FaceBatch
 ) -> dict[str, Any] | None:
     """The emotions' order on the map, beside people's of the same faces where their votes are known."""
     if len(emotions) < LEAST:
@@ -111,7 +120,7 @@ def _circumplex(
         return analyse(ours).to_dict()
 
 
-def shown_faces(faces: FaceBatch, seed: int) -> NDArray[np.int64]:
+def shown_faces(faces: FaceBatch, seed: int) -> Labels:
     """Positions of up to `SHOWN` faces of each emotion, drawn by the seed."""
     drawn = np.random.default_rng(key(seed, "shown")).permutation(len(faces))
     return np.concatenate([drawn[faces.labels[drawn] == label][:SHOWN] for label in np.unique(faces.labels)])

@@ -88,9 +88,10 @@ def fit(
     materials = Materials(
         network, faces.train, faces.validation, _augmentation(recipe), recipe.train.seed, order.run
     )
+    fingerprint = _fingerprint(order, faces, network)
     with processes.first_before_the_others():
         task = kind.build(kind.validated(recipe.task.options), materials)
-    loop = Loop(task, recipe.train, order.run, _fingerprint(order, faces), report)
+    loop = Loop(task, recipe.train, order.run, fingerprint, report)
     resumed = order.resume and loop.resume()
     begun: dict[str, Any] = {}
     if processes.is_first():
@@ -98,7 +99,7 @@ def fit(
     if resumed:
         note(f"resumed in epoch {loop.state.epoch + 1}, step {loop.state.step_in_epoch + 1}")
     if recipe.frozen is not None and not loop.state.lasting:
-        _learn_head(order, task, recipe.frozen, _fingerprint(order, faces), report, note)
+        _learn_head(order, task, recipe.frozen, fingerprint, report, note)
     return network, faces, begun, loop.fit()
 
 
@@ -201,13 +202,19 @@ def _check_folder(order: Order) -> None:
         raise CheckpointError(f"{run} is not empty: add --resume to go on with it, or choose another folder")
 
 
-def _fingerprint(order: Order, faces: Splits) -> str:
-    """What a resumed run must share with the one it resumes: settings, starting weights and data."""
+def _fingerprint(order: Order, faces: Splits, network: Network) -> str:
+    """What a resumed run must share with the one it resumes: settings, starting weights and data.
+
+    A frozen trunk is in no checkpoint of its stage: it must be the same to the bit.
+    """
     digest = hashlib.sha256(order.recipe.model_dump_json(exclude=DESCRIPTION, exclude_defaults=True).encode())
     digest.update(str(_start(order)).encode())
     for part in (faces.train, faces.validation):
         digest.update(part.images.tobytes())
         digest.update(part.labels.tobytes())
+    if order.recipe.frozen is not None:
+        for value in network.state_dict().values():
+            digest.update(value.numpy().tobytes())
     return digest.hexdigest()
 
 

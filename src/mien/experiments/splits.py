@@ -13,7 +13,7 @@ from mien import data
 from mien.data.hashes import pixel_hashes
 from mien.errors import DataError
 from mien.faces import FaceBatch
-from mien.labels import EMOTIONS
+from mien.labels import EMOTIONS, SPLITS
 from mien.models import architecture
 from mien.training.recipe import Recipe
 from mien.transforms import key
@@ -24,16 +24,17 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Splits:
-    """The faces of a run: only those of emotions that the recipe names."""
+    """The faces of a run: only those of emotions that the recipe names. test: None where it names none."""
 
     train: FaceBatch
     validation: FaceBatch
+    test: FaceBatch | None = None
 
 
 def read_splits(
     recipe: Recipe, path: Path, *, skip_bad: bool = False, note: Note = lambda line: None
 ) -> Splits:
-    """The training and validation faces of a dataset in any known format.
+    """The faces of a dataset in any known format that a recipe asks for.
 
     Faces are brought to the size that the network sees where the recipe says so, and always where the
     format's pictures have no size in common.
@@ -47,12 +48,24 @@ def read_splits(
     for line in batch.left_out:
         note(line)
     train, validation = (_of_labels(batch.split(name), recipe) for name in (wanted.train, wanted.validation))
+    test = _test_of(batch, recipe)
     if wanted.drop_copies:
-        train, validation = _without_copies(batch.split(wanted.train), train, validation, note)
+        whole = batch.split(wanted.train)
+        train = _without_repeats(train, note)
+        validation = _without_copies(validation, whole, note)
+        test = None if test is None else _without_copies(test, whole, note)
     for name, part in ((wanted.train, train), (wanted.validation, validation)):
         if not len(part):
             raise DataError(f"no {name!r} face of {', '.join(wanted.labels)} in {path}")
-    return Splits(_limited(train, recipe), _limited(validation, recipe))
+    return Splits(_limited(train, recipe), _limited(validation, recipe), test)
+
+
+def _test_of(batch: FaceBatch, recipe: Recipe) -> FaceBatch | None:
+    """The faces of the test split; None where the recipe names none or the data hold none."""
+    name = recipe.data.test
+    if name is None or not (batch.splits == SPLITS.index(name)).any():
+        return None
+    return _of_labels(batch.split(name), recipe)
 
 
 def _seen_size(recipe: Recipe) -> int:
@@ -66,19 +79,23 @@ def _of_labels(part: FaceBatch, recipe: Recipe) -> FaceBatch:
     return part.select(np.isin(part.labels, [EMOTIONS.index(name) for name in recipe.data.labels]))
 
 
-def _without_copies(
-    all_training: FaceBatch, train: FaceBatch, validation: FaceBatch, note: Note
-) -> tuple[FaceBatch, FaceBatch]:
-    """Both without pixel copies: of each training face the first stays, and is in training alone.
+def _without_repeats(train: FaceBatch, note: Note) -> FaceBatch:
+    """Of each training face the first of its pixel copies."""
+    first = np.zeros(len(train), np.bool_)
+    first[np.unique(pixel_hashes(train.images), return_index=True)[1]] = True
+    note(f"{np.sum(~first)} repeats in training left out")
+    return train.select(first)
+
+
+def _without_copies(part: FaceBatch, all_training: FaceBatch, note: Note) -> FaceBatch:
+    """The faces that are no pixel copy of a training face; repeats among themselves stay.
 
     all_training: the training split with the emotions that are left out too. A face whose copy bears one of
     those is one whose label is in doubt, and is no test either.
     """
-    first = np.zeros(len(train), np.bool_)
-    first[np.unique(pixel_hashes(train.images), return_index=True)[1]] = True
-    copied = np.isin(pixel_hashes(validation.images), pixel_hashes(all_training.images))
-    note(f"{np.sum(~first)} repeats in training left out, {np.sum(copied)} of its copies in validation")
-    return train.select(first), validation.select(~copied)
+    copied = np.isin(pixel_hashes(part.images), pixel_hashes(all_training.images))
+    note(f"{np.sum(copied)} copies of training faces left out of {len(part):,} others")
+    return part.select(~copied)
 
 
 def _limited(part: FaceBatch, recipe: Recipe) -> FaceBatch:

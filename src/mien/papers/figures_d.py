@@ -19,7 +19,7 @@ from mien.evaluation.maps.circumplex import analyse
 from mien.evaluation.maps.responses import Responses, probabilities, votes
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
-from mien.ledger import Entry
+from mien.ledger import Entry, map_of
 from mien.papers.map_runs import MAIN, RUNS
 from mien.papers.paper_figure import PaperFigure, only
 from mien.papers.sources import Sources
@@ -44,7 +44,7 @@ def _is_main(recipe: Recipe) -> bool:
 
 
 def _validation(entry: Entry) -> Panel:
-    split, found = next(iter(entry["maps"].items()))
+    split, found = map_of(entry)
     return f"validation faces ({split})", found["points"], indices(found["labels"])
 
 

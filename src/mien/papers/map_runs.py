@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.evaluation.maps.quality import MapQuality, Neighbours
-from mien.ledger import Entry
+from mien.ledger import Entry, map_of
+from mien.papers.sources import Sources
 from mien.report.map_figures import SHORT_NAMES
 
 RUNS = "D/maps"
@@ -43,7 +44,7 @@ class MapRun:
     """One run's map of validation faces.
 
     n: faces of `split`. quality: the map's figures. found: what `Circumplex.to_dict` gave, with people's
-    votes on the same faces as its `against` where they are known.
+    votes, on those of the faces that have them, as its `against` where they are known.
     """
 
     recipe: str
@@ -59,7 +60,7 @@ class MapRun:
     @classmethod
     def of(cls, entry: Entry) -> MapRun:
         """What a ledger entry says of its first map."""
-        split, held = next(iter(entry["maps"].items()))
+        split, held = map_of(entry)
         spent = entry["budget"]
         return cls(
             recipe=entry["recipe"],
@@ -97,6 +98,17 @@ class MapRun:
     def places(self) -> Matrix:
         """(C, 2): the emotions on the map, by metric scaling."""
         return np.array([self.found["metric"]["points"][name] for name in self.found["emotions"]], np.float64)
+
+
+def in_order(entry: Entry) -> bool:
+    """Whether an entry is of a map whose emotions have an order to compare with the paper's."""
+    found = map_of(entry)[1]["circumplex"] if "maps" in entry else None
+    return found is not None and found["expected"] is not None
+
+
+def map_runs_of(sources: Sources, recipe: str) -> list[MapRun]:
+    """A recipe's runs, as `Sources.runs_of` has them, those of other emotions left out."""
+    return [MapRun.of(entry) for entry in sources.runs_of(recipe) if in_order(entry)]
 
 
 def short(order: Sequence[str]) -> str:

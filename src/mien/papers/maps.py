@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from mien.evaluation.maps.circular_order import EXPECTED
-from mien.papers.map_runs import ALPHA, AS_PUBLISHED, NOT_HERE, RUNS, STAND_IN, MapRun, short
+from mien.papers.map_runs import ALPHA, AS_PUBLISHED, NOT_HERE, RUNS, STAND_IN, MapRun, in_order, short
 from mien.papers.sheet import Block, Sheet
 from mien.papers.sources import Sources
 from mien.report.circumplex_words import share_of, times
@@ -27,7 +27,11 @@ def sheet(sources: Sources) -> Sheet:
     """Every run of every recipe, and by recipe and budget what the seeds agree on."""
     recipes = sources.of(RUNS)
     runs = {
-        row: _ranked(MapRun.of(entry) for entry in sources.entries if entry["recipe"] == recipe.name)
+        row: _ranked(
+            MapRun.of(entry)
+            for entry in sources.entries
+            if entry["recipe"] == recipe.name and in_order(entry)
+        )
         for row, recipe in recipes.items()
     }
     never_run = [recipe.name for row, recipe in recipes.items() if not runs[row]]
@@ -187,7 +191,8 @@ def _notes(groups: Sequence[tuple[str, list[MapRun]]], never_run: Sequence[str])
             f"as near, {share_of(1 / _ORDERS, _ORDERS)} for the order itself",
             "consistent: the paper's order, or it once emotions that are not told apart may swap; and for "
             f"how many of the {_ORDERS} orders the map stands, so that many make it say little",
-            "Mantel r, p, disparity: against people's votes on the same faces, exact over all relabellings",
+            "Mantel r, p, disparity: against people's votes, on those of the faces that have them, exact "
+            "over all relabellings",
         ]
     notes.append("one seed each says little: --run --seeds N runs N of each recipe")
     return notes

@@ -11,6 +11,7 @@ from typing import Any
 from mien import storage
 from mien.evaluation.maps.quality import MapQuality, Neighbours
 from mien.labels import EMOTIONS
+from mien.ledger import map_of
 from mien.report import figures as draw
 from mien.report import html, map_figures
 from mien.report.circumplex_page import part_section
@@ -30,7 +31,7 @@ def write_report(path: Path, entry: Mapping[str, Any]) -> None:
 
 def page(entry: Mapping[str, Any]) -> str:
     """The text of the page that `write_report` writes."""
-    split, found = next(iter(entry["maps"].items()))
+    split, found = map_of(entry)
     sections = [
         html.section("Results", html.cards(_cards(entry, split, found)), *_map(found, split)),
         *_order(found),

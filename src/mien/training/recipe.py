@@ -27,6 +27,7 @@ class Section(BaseModel):
 class DataSection(Section):
     """What is trained on and what the best weights are selected on.
 
+    test: a split that a finished map is measured on as well, where the data holds it.
     labels: the network's classes in their order; faces of other emotions are left out.
     limit: that many faces of each split, drawn by the seed; for trials.
     drop_copies: leave out repeats within the training faces, and validation faces that are pixel copies of
@@ -36,6 +37,7 @@ class DataSection(Section):
 
     train: Literal[SPLITS] = "training"  # type: ignore[valid-type]
     validation: Literal[SPLITS] = "public"  # type: ignore[valid-type]
+    test: Literal[SPLITS] | None = None  # type: ignore[valid-type]
     labels: tuple[Literal[EMOTIONS], ...] = Field(EMOTIONS, min_length=2)  # type: ignore[valid-type]
     limit: int | None = Field(None, ge=1)
     drop_copies: bool = False

@@ -190,7 +190,13 @@ class HeadAlone(Contrastive):
 @torch.no_grad()
 def _maps(embedder: Embedder, images: Tensor) -> Tensor:
     """What the trunk gives for raw faces (N, 1, S, S): (N, M, h, w) float32."""
-    return torch.cat([embedder(block.float()).maps for block in images.split(_FACES_AT_ONCE)])
+    shape = embedder(images[:1].float()).maps.shape[1:]
+    # Filled in place: joining blocks would need the memory twice.
+    maps = torch.empty(len(images), *shape, device=images.device)
+    for start in range(0, len(images), _FACES_AT_ONCE):
+        block = slice(start, start + _FACES_AT_ONCE)
+        maps[block] = embedder(images[block].float()).maps
+    return maps
 
 
 def snapshot(run: Path, epoch: int) -> Path:
