@@ -12,6 +12,7 @@ from mien.evaluation.maps.circumplex import analyse
 from mien.evaluation.maps.quality import quality
 from mien.evaluation.maps.responses import Embeddings, Responses
 from mien.labels import SIX
+from mien.report.map_page import FROZEN_STAGE
 
 SPREAD = 0.1
 
@@ -56,6 +57,7 @@ def map_entry(
     names = [SIX[label] for label in labels]
     found = analyse(Embeddings(SIX, placed, labels, "the network's map"), resamples=0, against=against)
     kept = {"split": "training", "labels": names}
+    first = FROZEN_STAGE if recipe == "d/nimstim" else ""
     return {
         "recipe": recipe,
         "seed": seed,
@@ -72,7 +74,7 @@ def map_entry(
             }
         },
         "snapshots": [
-            {"stage": "", "epoch": 0, "points": (0.1 * reference[0]).tolist(), **kept},
+            {"stage": first, "epoch": 0, "points": (0.1 * reference[0]).tolist(), **kept},
             {"stage": "", "epoch": 4, "points": (0.5 * reference[0]).tolist(), **kept},
             {
                 "stage": "selected",

@@ -205,6 +205,32 @@ def test_in_words_every_part_is_there(tmp_path: Path) -> None:
             assert " ".join(sentence.split()) in said
 
 
+def test_copies_are_left_out(tmp_path: Path) -> None:
+    faces = voted_faces(420)
+    images, public = faces.images.copy(), np.flatnonzero(faces.splits == 1)
+    images[public[:30]] = images[:30]  # Copies of training faces,
+    images[60:70] = images[50:60]  # and repeats within training.
+    faces = replace(faces, images=images)
+    data.write(faces, tmp_path / "faces.parquet", "parquet")
+    repeats = np.isin(np.arange(len(faces)), [*public[:30], *range(60, 70)])
+    for split in ("public", "training"):
+        asked = (
+            "circumplex",
+            tmp_path / "faces.parquet",
+            "--split",
+            split,
+            "--bootstrap",
+            0,
+            "--json",
+            "--without-copies",
+        )
+        done = mien(*asked)
+        assert done.returncode == 0, done.stderr
+        expected = responses.votes(faces.select(~repeats).split(split))
+        assert json.loads(done.stdout)["source"]["faces"] == len(expected.labels)
+        assert len(expected.labels) < len(responses.votes(faces.split(split)).labels)
+
+
 def test_a_figure_and_a_page_are_written(tmp_path: Path) -> None:
     path = table_csv(tmp_path / "study.csv", list(SIX), list(SIX), COUNTS)
     said = in_process(

@@ -168,13 +168,15 @@ def test_a_line_a_recipe_and_seed(tmp_path: Path) -> None:
     held = entries[1]["maps"]["public"]
     near, against = held["quality"]["neighbours"]["reference"], held["circumplex"]["against"]
     words = body[2].split()
-    assert words[7:9] == [f"{near['accuracy']:.4f}", "{:.4f}–{:.4f}".format(*near["ci95"])]
+    assert words[7:9] == [f"{near['accuracy']:.4f}", "({:.4f}–{:.4f})".format(*near["ci95"])]
     assert words[9] == f"{held['quality']['silhouette']['mean']:.3f}"
-    assert words[10:16] == ["ha", "sp", "fe", "sa", "di", "an"]
-    assert words[16:21] == ["1", "0.117", "no", "(1", "order)"]
-    assert words[21] == f"{against['mantel']['r']:.3f}"
-    assert float(words[23]) == pytest.approx(against["procrustes"]["disparity"], abs=5e-4)
-    assert body[3].split()[-3:] == ["–"] * 3
+    orders = shown[4 + len(entries) : 4 + 2 * len(entries)]
+    words = orders[2].split()
+    assert words[3:9] == ["ha", "sp", "fe", "sa", "di", "an"]
+    assert words[9:14] == ["1", "(0.117)", "no,", "1", "order"]
+    assert words[14] == f"{against['mantel']['r']:.3f}"
+    assert float(words[16]) == pytest.approx(against["procrustes"]["disparity"], abs=5e-4)
+    assert orders[3].split()[-2:] == ["–"] * 2
     missing = [name for name in ALL if name not in ("d/fer2013", "d/fer2013-balanced")]
     assert f"never run: {', '.join(missing)}" in shown
 
@@ -427,7 +429,9 @@ def test_a_training_is_animated(tmp_path: Path) -> None:
     for key in ("labels", "points"):
         entry["snapshots"][0][key] = entry["snapshots"][0][key][1:]
     folder, out = stored(tmp_path / "ledger", entry), tmp_path / "f.gif"
-    assert lines("D/figures", "--ledger", folder, "--out", out)[-1].endswith("f.gif")
+    told = lines("D/figures", "--ledger", folder, "--out", out)
+    assert told[0].endswith("f.gif")
+    assert told[1:] == ["never run: d/nimstim"]
     with Image.open(out) as moving:
         assert (moving.format, getattr(moving, "n_frames", 1)) == ("GIF", 3)
     with pytest.raises(DataError, match=r"expected a name that ends in \.png$"):
@@ -441,7 +445,7 @@ def test_figures_without_a_run(tmp_path: Path) -> None:
         with pytest.raises(DataError) as caught:
             draw_figure("D/figures", Sources(RECIPES, []), tmp_path / f"f{ending}")
         assert str(caught.value) == (
-            "d/fer2013 is not in the ledger: mien reproduce D/maps --run --budget cpu --data PATH"
+            "d/nimstim, d/fer2013 are not in the ledger: mien reproduce D/maps --run --budget cpu --data PATH"
         )
     assert not list(tmp_path.iterdir())
 

@@ -89,6 +89,9 @@ def circumplex(
     skip_bad: Annotated[
         bool, typer.Option(help="Leave out rows that are wrong instead of stopping.")
     ] = False,
+    without_copies: Annotated[
+        bool, typer.Option("--without-copies", help="Leave out pixel copies of training faces, and repeats.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the map into this file.")] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write all of it as one self-contained page.")
@@ -111,8 +114,9 @@ def circumplex(
 
     wanted = None if emotions is None else emotion_names(emotions)
     order = None if expected is None else emotion_names(expected)
-    first = _open(_Named(source, split, model, skip_bad))
-    second = _second(first, _Named(source, split, None, skip_bad), against, against_split, against_model)
+    asked = _Named(source, split, model, skip_bad, without_copies)
+    first = _open(asked)
+    second = _second(first, replace(asked, model=None), against, against_split, against_model)
     ours, theirs = _made(first, second, wanted)
     found = _analysed(ours, theirs, order, measure=measure, resamples=bootstrap, seed=seed)
     _write(found, out, report)
@@ -132,6 +136,7 @@ class _Named:
     split: str | None
     model: str | None
     skip_bad: bool
+    without_copies: bool
 
 
 def _check_endings(out: Path | None, report: Path | None) -> None:
@@ -150,7 +155,13 @@ def _open(named: _Named) -> Content:
             raise DataError(f"{named.path} is no dataset of faces: {named.model} has nothing to be shown")
         return map_files.open_source(named.path, named.split)
     with busy(f"reading {named.path}"):
-        content = map_sources.open_dataset(named.path, named.split, named.model, skip_bad=named.skip_bad)
+        content = map_sources.open_dataset(
+            named.path,
+            named.split,
+            named.model,
+            skip_bad=named.skip_bad,
+            without_copies=named.without_copies,
+        )
     skipped = content.faces.skipped
     if skipped:
         typer.echo(f"mien: left out {len(skipped)} bad rows, the first: {skipped[0]}", err=True)
@@ -172,7 +183,7 @@ def _second(
             )
         return Voted(first.faces)
     if against is not None:
-        return _open(_Named(Path(against), split, model, source.skip_bad))
+        return _open(replace(source, path=Path(against), split=split, model=model))
     if model is not None:
         return _open(replace(source, split=split or source.split, model=model))
     if split is not None:
@@ -250,7 +261,7 @@ def _show(found: dict[str, Any], written: list[Path]) -> None:
                 console.print(sentence, markup=False)
         console.print(_table(part) if part.rows else "")
     for path in written:
-        console.print(f"written: {path}", markup=False)
+        console.print(f"written: {path}", markup=False, soft_wrap=True)
 
 
 def _table(part: Part) -> Table:

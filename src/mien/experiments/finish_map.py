@@ -23,7 +23,7 @@ from mien.inference.mapper import Mapper
 from mien.labels import positions
 from mien.models import Embedder
 from mien.models.onnx_file import export
-from mien.report.map_page import write_report
+from mien.report.map_page import FROZEN_STAGE, write_report
 from mien.storage import write_json
 from mien.transforms import key
 
@@ -61,7 +61,7 @@ def outcome(done: Finished, network: Embedder) -> Outcome:
     figures: dict[str, Any] = {
         "maps": maps,
         "snapshots": [
-            *_snapshots(done.run / FROZEN, "the trunk frozen"),
+            *_snapshots(done.run / FROZEN, FROZEN_STAGE),
             *_snapshots(done.run, "all layers" if recipe.frozen else ""),
             _snapshot_of_training(done, network, train),
         ],

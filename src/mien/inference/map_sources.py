@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import data
+from mien.data.hashes import pixel_hashes
+from mien.data.known import copies_of_training
 from mien.errors import DataError, hint
 from mien.evaluation import humans
 from mien.evaluation.maps import responses
@@ -152,11 +154,18 @@ def is_dataset(path: Path) -> bool:
 
 
 def open_dataset(
-    path: Path, split: str | None = None, model: str | None = None, *, skip_bad: bool = False
+    path: Path,
+    split: str | None = None,
+    model: str | None = None,
+    *,
+    skip_bad: bool = False,
+    without_copies: bool = False,
 ) -> Voted | Shown:
     """A dataset of faces, or one split of it, with people's answers or those of a network.
 
     model: a shipped network's name, an .onnx file or a run folder; faces are brought to the size it sees.
+    without_copies: leave out faces of other splits that are pixel copies of a training face, and repeats
+    within training.
     Raises: DataError as `data.read` does; ModelError where there is no such network.
     """
     # Where no split is asked for, it makes no difference which one faces that tell none are in.
@@ -164,10 +173,21 @@ def open_dataset(
     network = None if model is None else ExportedNetwork(model)
     size = None if network is None else network.card.input_size
     faces = data.read(path, skip_bad=skip_bad, assume_split=assumed, size=size)
+    if without_copies:
+        faces = faces.select(_original(faces))
     if split is not None:
         faces, name = faces.split(split), f"{name} ({split})"
     faces = replace(faces, source=name)
     return Voted(faces) if model is None or network is None else Shown(faces, network, _network_name(model))
+
+
+def _original(faces: FaceBatch) -> NDArray[np.bool_]:
+    """(N,) bool: the first of each training face's copies, and faces of other splits that are none."""
+    training = faces.splits == SPLITS.index("training")
+    kept = ~copies_of_training(faces.images, faces.images[training])
+    first = np.unique(pixel_hashes(faces.images[training]), return_index=True)[1]
+    kept[np.flatnonzero(training)[first]] = True
+    return kept
 
 
 def _network_name(model: str) -> str:

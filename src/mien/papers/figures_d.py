@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import MissingDependency
+from mien.errors import DataError, MissingDependency
 from mien.evaluation.maps.circumplex import analyse
 from mien.evaluation.maps.responses import Responses, probabilities, votes
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
 from mien.ledger import Entry, map_of
-from mien.papers.map_runs import MAIN, RUNS
+from mien.papers.map_runs import AS_PUBLISHED, MAIN, RUNS
 from mien.papers.paper_figure import PaperFigure, only
 from mien.papers.sources import Sources
 from mien.report import map_figures
-from mien.report.map_page import indices, snapshots
+from mien.report.map_page import FROZEN_STAGE, indices, snapshots
 from mien.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -43,28 +43,52 @@ def _is_main(recipe: Recipe) -> bool:
     return recipe.name == MAIN
 
 
-def _validation(entry: Entry) -> Panel:
+def _is_shown(recipe: Recipe) -> bool:
+    """The run as published comes first in the table, the stand-in takes its place where it was never run."""
+    return recipe.name in (AS_PUBLISHED, MAIN)
+
+
+def _titled(figure: Figure, entry: Entry) -> Figure:
+    """Names the run above its maps, and what its faces are."""
+    stand_in = " (FER-2013, a stand-in for NimStim)" if entry["recipe"] == MAIN else ""
+    figure.suptitle(f"{entry['recipe']}, seed {entry['seed']}{stand_in}", x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+def _held_out_map(entry: Entry) -> Panel:
     split, found = map_of(entry)
-    return f"validation faces ({split})", found["points"], indices(found["labels"])
+    return f"faces held out ({split})", found["points"], indices(found["labels"])
 
 
 def _every(_: Mapping[str, Recipe], runs: Mapping[str, Entry], __: Sources) -> Figure:
     entry = only(runs)
-    return map_figures.map_panels([*snapshots(entry), _validation(entry)], _COLUMNS)
+    return _titled(map_figures.map_panels([*snapshots(entry), _held_out_map(entry)], _COLUMNS), entry)
 
 
 def _in_training(_: Mapping[str, Recipe], runs: Mapping[str, Entry], __: Sources) -> Figure:
-    return map_figures.map_panels(snapshots(only(runs))[:-1], _COLUMNS)
+    entry = only(runs)
+    return _titled(map_figures.map_panels(snapshots(entry)[:-1], _COLUMNS), entry)
+
+
+def _first_stage(_: Mapping[str, Recipe], runs: Mapping[str, Entry], __: Sources) -> Figure:
+    entry = only(runs)
+    kept = [each for each in entry["snapshots"] if each["stage"] == FROZEN_STAGE]
+    if not kept:
+        raise DataError(f"{entry['recipe']} has no first stage on a frozen trunk: figure 4 is of its end")
+    title, points, labels = snapshots({"snapshots": kept})[-1]
+    return _titled(map_figures.embedding_map(points, labels, f"training faces, {title}"), entry)
 
 
 def _trained(_: Mapping[str, Recipe], runs: Mapping[str, Entry], __: Sources) -> Figure:
-    title, points, labels = snapshots(only(runs))[-1]
-    return map_figures.embedding_map(points, labels, f"training faces, {title}")
+    entry = only(runs)
+    title, points, labels = snapshots(entry)[-1]
+    return _titled(map_figures.embedding_map(points, labels, f"training faces, {title}"), entry)
 
 
 def _held_out(_: Mapping[str, Recipe], runs: Mapping[str, Entry], __: Sources) -> Figure:
-    title, points, labels = _validation(only(runs))
-    return map_figures.embedding_map(points, labels, title)
+    entry = only(runs)
+    title, points, labels = _held_out_map(entry)
+    return _titled(map_figures.embedding_map(points, labels, title), entry)
 
 
 def _animate(runs: Mapping[str, Entry], out: Path) -> None:
@@ -116,13 +140,19 @@ def _validation_faces(recipes: Mapping[str, Recipe], sources: Sources) -> FaceBa
 FIGURES: dict[str, PaperFigure] = {
     "D/figures": PaperFigure(
         "all maps of one run: in training, after it, and of validation faces",
-        RUNS, _is_main, _every, animate=_animate,
+        RUNS, _is_shown, _every, animate=_animate,
     ),
     "D/figure-3": PaperFigure(
-        "maps of training faces in training", RUNS, _is_main, _in_training, animate=_animate,
+        "maps of training faces in training", RUNS, _is_shown, _in_training, animate=_animate,
     ),
-    "D/figure-5": PaperFigure("map of training faces after training", RUNS, _is_main, _trained),
-    "D/figure-6": PaperFigure("map of faces held out, here those of validation", RUNS, _is_main, _held_out),
+    "D/figure-4": PaperFigure(
+        "map of training faces at the end of the first stage", RUNS, _is_shown, _first_stage
+    ),
+    "D/figure-5": PaperFigure("map of training faces after training", RUNS, _is_shown, _trained),
+    "D/figure-6": PaperFigure(
+        "map of faces held out: of the test split, or of validation where there is none",
+        RUNS, _is_shown, _held_out,
+    ),
     "D/figure-7": PaperFigure(
         "people's map of emotions, by FER+ votes on the validation faces",
         RUNS, _is_main, _people, needs_runs=False,

@@ -382,8 +382,8 @@ CLAIMS: tuple[Claim, ...] = (
         "people's map",
         "The order is very similar to that of the scaled answers of people.",
         f"Holds where at most {ALPHA} of all orders lie as near to that of people's votes, and Mantel's "
-        f"exact p ≤ {ALPHA} for the distances; partly where one of the two. People's map is of those of the faces "
-        "that have votes among the six.",
+        f"exact p ≤ {ALPHA} for the distances; partly where one of the two. People's map is of those of the "
+        "faces that have votes among the six.",
         _people,
     ),
 )

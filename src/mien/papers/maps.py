@@ -17,9 +17,9 @@ from mien.training.recipe import BUDGETS
 TITLE = "maps learned from same and different alone, and the order of emotions round them"
 
 _ORDERS = 60
-_HEADS = (
-    "row", "seed", "budget", "best epoch", "neighbours", "95 % interval", "silhouette", "order", "exchanges",
-    "chance", "consistent", "Mantel r", "p", "disparity",
+_HEADS = ("row", "seed", "budget", "best epoch", "neighbours (95 % interval)", "silhouette")
+_ORDER_HEADS = (
+    "row", "seed", "order", "exchanges (chance)", "consistent", "Mantel r (p)", "disparity",
 )  # fmt: skip
 
 
@@ -40,7 +40,13 @@ def sheet(sources: Sources) -> Sheet:
         for row, held in runs.items()
         for _, alike in groupby(held, key=lambda run: run.budget)
     ]
-    blocks = [Block(_HEADS, [_cells(row, run) for row, held in runs.items() for run in held], TITLE)]
+    every = [(row, run) for row, held in runs.items() for run in held]
+    blocks = [
+        Block(_HEADS, [_cells(row, run) for row, run in every], TITLE),
+        Block(
+            _ORDER_HEADS, [_order_cells(row, run) for row, run in every], "the order of emotions round each"
+        ),
+    ]
     if groups:
         blocks += [_summary(groups), _orders(groups)]
     return Sheet(
@@ -61,23 +67,32 @@ def _ranked(runs: Iterable[MapRun]) -> list[MapRun]:
 
 
 def _cells(row: str, run: MapRun) -> tuple[str, ...]:
-    expected, against, near = run.found["expected"], run.found["against"], run.near
-    people = ("–", "–", "–")
-    if against:
-        mantel = against["mantel"]
-        people = (_number(mantel["r"]), f"{mantel['p']:.4f}", f"{against['procrustes']['disparity']:.3f}")
+    near = run.near
     return (
         row,
         str(run.seed),
         run.budget,
         f"{run.best_epoch} of {run.epochs}",
-        f"{near.accuracy:.4f}",
-        "{:.4f}–{:.4f}".format(*near.ci95),
+        f"{near.accuracy:.4f} ({near.ci95[0]:.4f}–{near.ci95[1]:.4f})",
         _number(run.quality.silhouette),
+    )
+
+
+def _order_cells(row: str, run: MapRun) -> tuple[str, ...]:
+    expected, against = run.found["expected"], run.found["against"]
+    people = ("–", "–")
+    if against:
+        mantel = against["mantel"]
+        people = (
+            f"{_number(mantel['r'])} ({mantel['p']:.4f})",
+            f"{against['procrustes']['disparity']:.3f}",
+        )
+    return (
+        row,
+        str(run.seed),
         short(run.order),
-        str(run.exchanges),
-        f"{expected['chance']:.3f}",
-        f"{'yes' if expected['consistent'] else 'no'} ({times(run.found['overlaps']['orders'], 'order')})",
+        f"{run.exchanges} ({expected['chance']:.3f})",
+        f"{'yes' if expected['consistent'] else 'no'}, {times(run.found['overlaps']['orders'], 'order')}",
         *people,
     )
 

@@ -162,8 +162,14 @@ def _expected(found: Found) -> Iterator[Part]:
             f"The found order lies {times(expected['exchanges'], 'exchange')} of neighbours away from it; of "
             f"all orders, {share_of(expected['chance'], total)}, lie as near or nearer."
         )
-        if expected["consistent"]:
-            told += " Once emotions that are not told apart may swap, it is the expected order."
+        stands_for = found["overlaps"]["orders"]
+        if stands_for == total:
+            told += " The map tells no neighbours apart, and stands for every order: it says nothing of one."
+        elif expected["consistent"]:
+            told += (
+                " Once emotions that are not told apart may swap, it is the expected order, as it is any of "
+                f"{stands_for:,}."
+            )
     yield Part("Against the expected order", (f"Expected: {arrows(expected['order'])}.", told))
 
 

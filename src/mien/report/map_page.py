@@ -18,6 +18,9 @@ from mien.report.circumplex_page import part_section
 from mien.report.circumplex_words import arrows, parts, times
 from mien.report.style import svg
 
+FROZEN_STAGE = "the trunk frozen"
+"""The stage of a snapshot that was kept while the head alone learned."""
+
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
