@@ -11,8 +11,8 @@ help:
 	@echo "make demo       read the expressions on a photograph, with the plain install"
 	@echo "make test       every test, linter and type check"
 	@echo "make test-fast  the tests that take seconds"
-	@echo "make lint       ruff, mypy, and whether the README agrees with the ledger"
-	@echo "make readme     write the README's tables from the ledger"
+	@echo "make lint       ruff, mypy, and whether README, docs and gallery agree with the ledger"
+	@echo "make readme     write the tables of README and docs, and the gallery, from the ledger"
 	@echo "make bench      how fast the networks are here"
 
 $(VENV)/ready: pyproject.toml constraints.txt
@@ -40,9 +40,11 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/readme_tables.py --check
+	$(BIN)/python tools/gallery.py --check
 
 readme: $(VENV)/ready
 	$(BIN)/python tools/readme_tables.py
+	$(BIN)/python tools/gallery.py
 
 bench: $(VENV)/ready
 	$(BIN)/mien bench
