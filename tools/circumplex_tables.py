@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import ledger
-from mien.evaluation.maps.agreement import mantel
+from mien.evaluation.maps.agreement import Mantel, mantel
 from mien.evaluation.maps.circular_order import exchanges
 from mien.evaluation.maps.quality import MapQuality, Neighbours, Rate
 from mien.papers import map_claims
@@ -268,19 +268,33 @@ def agreement(held: Results) -> str:
     for name, found in every:
         against = found["against"]
         by_pairs, by_maps = against["mantel"], against["procrustes"]
+        without = _without_happy(found, held.every[0][1])
         rows.append(
             [
                 name,
                 f"{found['source']['faces']:,}",
                 _number(by_pairs["r"]),
                 _p(by_pairs["p"]),
+                f"{_number(without.r)} ({_p(without.p)})",
                 _number(by_maps["disparity"]),
                 _p(by_maps["p"]),
                 f"{against['exchanges']} ({_chance(against['chance'], len(against['emotions']))})",
             ]
         )
-    heads = ["map", "faces", "Mantel r", "p", "Procrustes disparity", "p", "exchanges (chance)"]
+    heads = [
+        "map", "faces", "Mantel r", "p", "without happy (p)", "Procrustes disparity", "p",
+        "exchanges (chance)",
+    ]  # fmt: skip
     return table(heads, rows)
+
+
+def _without_happy(found: Found, people: Found) -> Mantel:
+    """Mantel's correlation on the five emotions that are not far from all others; exact over 120."""
+    matrices = []
+    for each in (found, people):
+        kept = [number for number, name in enumerate(each["emotions"]) if name != "happy"]
+        matrices.append(np.array(each["dissimilarity"]["matrix"])[np.ix_(kept, kept)])
+    return mantel(*matrices)
 
 
 def quality(held: Results) -> str:
