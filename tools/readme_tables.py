@@ -170,9 +170,9 @@ def _pairs(speed: dict[str, Any]) -> str:
     """What the loss over all pairs of a batch saves a network that maps faces."""
     pairs = speed["pairs"]
     return (
-        f"\n`{speed['subject']}`: a step on {pairs['images']} faces with all their {pairs['pairs']:,} pairs takes "
-        f"{pairs['all_pairs_s']:.2f} s, the loop of two forward passes a pair {pairs['two_passes_s']:.0f} s, scaled "
-        f"from {pairs['measured_pairs']:,} of them: {pairs['ratio']:.0f} times as long.\n"
+        f"\n`{speed['subject']}`: a step on {pairs['images']} faces with all their {pairs['pairs']:,} pairs "
+        f"takes {pairs['all_pairs_s']:.2f} s, the loop of two forward passes a pair "
+        f"{pairs['two_passes_s']:.0f} s, scaled from {pairs['measured_pairs']:,} of them: {pairs['ratio']:.0f} times as long.\n"
     )
 
 
