@@ -172,7 +172,8 @@ def _pairs(speed: dict[str, Any]) -> str:
     return (
         f"\n`{speed['subject']}`: a step on {pairs['images']} faces with all their {pairs['pairs']:,} pairs "
         f"takes {pairs['all_pairs_s']:.2f} s, the loop of two forward passes a pair "
-        f"{pairs['two_passes_s']:.0f} s, scaled from {pairs['measured_pairs']:,} of them: {pairs['ratio']:.0f} times as long.\n"
+        f"{pairs['two_passes_s']:.0f} s, scaled from {pairs['measured_pairs']:,} of them: "
+        f"{pairs['ratio']:.0f} times as long.\n"
     )
 
 
