@@ -331,6 +331,23 @@ def test_validation_with_even_batches_weighs_emotions_equally(tmp_path: Path) ->
     assert found["loss"] != pytest.approx(by_pairs(places.numpy(), np.array(labels), 1.0)[0], rel=1e-3)
 
 
+def test_validation_with_balanced_pairs_weighs_them_as_training_does(tmp_path: Path) -> None:
+    task = make_task(tmp_path, pairs="balanced")
+    found = task.validate(task.network)
+    with torch.no_grad():
+        places = task.network.eval()(task.validation_images.float()).embedding.double()
+    labels = task.validation_labels.tolist()
+    counts = Counter(task.labels.tolist()).values()
+    alike = sum(n * (n - 1) for n in counts)
+    share = alike / (sum(counts) * (sum(counts) - 1) - alike)
+    total = weight = 0.0
+    for i, j in combinations(range(len(labels)), 2):
+        counted = share if labels[i] != labels[j] else 1.0
+        total += counted * pair_loss(float((places[i] - places[j]).norm()), labels[i] != labels[j], 1.0)
+        weight += counted
+    assert found["loss"] == pytest.approx(total / weight, rel=1e-5)
+
+
 @pytest.mark.parametrize(("options", "batch"), [({}, 139), ({"pairs": "balanced"}, 2)])
 def test_an_epoch_may_end_without_a_pair(options: dict[str, object], batch: int, tmp_path: Path) -> None:
     task = make_task(tmp_path, **options)

@@ -201,9 +201,9 @@ def test_the_dots_are_the_metric_map(alone: dict[str, Any]) -> None:
 
 def test_emotions_that_are_not_told_apart_get_an_arc_that_is_explained(alone: dict[str, Any]) -> None:
     assert alone["overlaps"]["joined"] == [["fear", "surprise"]]
-    assert "broad arc: not told apart" in texts(map_figures.circumplex(alone))
+    assert "broad line: not told apart" in texts(map_figures.circumplex(alone))
     separate = {**alone, "overlaps": {**alone["overlaps"], "joined": []}}
-    assert "broad arc: not told apart" not in texts(map_figures.circumplex(separate))
+    assert "broad line: not told apart" not in texts(map_figures.circumplex(separate))
 
 
 def test_a_second_source_is_laid_over_the_first(beside: dict[str, Any]) -> None:

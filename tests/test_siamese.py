@@ -168,7 +168,7 @@ def test_the_means_are_constants_of_the_published_network() -> None:
     ("name", "options", "expected"),
     [
         ("siamese_alexnet", {"groups": 3}, "'groups': Input should be less than or equal to 2"),
-        ("siamese_conv", {"dimensions": 0}, "'dimensions': Input should be greater than or equal to 1"),
+        ("siamese_conv", {"dimensions": 0}, "'dimensions': Input should be greater than or equal to 2"),
         ("siamese_conv", {"hidden": ()}, "'hidden'"),
         ("siamese_conv", {"filters": (8,) * 6}, "'filters'"),
         ("siamese_conv", {"groups": 2}, "has no option 'groups'"),

@@ -42,6 +42,8 @@ def reproduce(
     """Print a paper's table beside ours, with the gap and the budget of each row; rows never run are named.
 
     Example: mien reproduce A/VII --run --budget smoke --data fer2013.csv
+
+    Claims and maps of system D: mien reproduce D/claims; mien reproduce D/figures --out maps.png
     """
     require("analysis")
     from mien.cli.paper_tables import print_rows, print_sheet

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mien.errors import ImageError
 from mien.faces import UInt8
@@ -60,6 +60,8 @@ def decode_grey(content: bytes | None, size: int | None = None) -> UInt8:
                 raise ImageError(f"a picture of mode {picture.mode}: expected 8 bits a channel")
             grey = picture if picture.mode == "L" else picture.convert("L")
             return np.asarray(grey if size is None else squared(ImageOps.exif_transpose(grey), size))
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{len(content)} bytes that do not decode as a picture (no known format)") from error
     # Pillow's readers raise many kinds of error on damaged files; every one means the same here.
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ImageError(f"{len(content)} bytes that do not decode as a picture ({error})") from error

@@ -27,7 +27,7 @@ class HeadOptions(Options):
     """
 
     hidden: tuple[int, ...] = Field((1024, 256), min_length=1)
-    dimensions: int = Field(2, ge=1)
+    dimensions: int = Field(2, ge=2)
     dropout: float = Field(0.5, ge=0, lt=1)
 
 

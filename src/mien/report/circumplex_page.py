@@ -69,7 +69,7 @@ def _figures(found: Mapping[str, Any]) -> str:
         "Distances stand for dissimilarities; direction and rotation mean nothing."
     )
     if found["overlaps"]["joined"]:
-        caption += " A broad arc joins emotions that are not told apart."
+        caption += " A broad line joins emotions that are not told apart."
     drawn = [
         html.figure(
             svg(map_figures.emotion_map(found), f"Map of the emotions; their order is {order}."), caption

@@ -149,7 +149,8 @@ def _emotion_map(axes: Axes, found: Mapping[str, Any]) -> None:
     radius = 1.14 * max(float(np.hypot(*place)) for place in places.values())
     _ring(axes, places, radius)
     for pair in found["overlaps"]["joined"]:
-        _joined(axes, [places[name] for name in pair], radius)
+        # Straight from dot to dot: an arc of the ring would run over emotions between the two.
+        axes.plot(*np.array([places[name] for name in pair]).T, color=INK, linewidth=9, alpha=0.16, zorder=2)
     corners = np.array(list(places.values()))
     axes.fill(*corners.T, facecolor=FAINT, alpha=0.10, zorder=1)
     axes.plot(*np.vstack([corners, corners[:1]]).T, color=FAINT, linewidth=1.0, zorder=2)
@@ -158,7 +159,7 @@ def _emotion_map(axes: Axes, found: Mapping[str, Any]) -> None:
     )
     axes.plot(0, 0, "+", color=FAINT, markersize=7, zorder=2)
     if found["overlaps"]["joined"]:
-        axes.text(0, 0, "broad arc: not told apart", transform=axes.transAxes, fontsize=8.5, color=FAINT)
+        axes.text(0, 0, "broad line: not told apart", transform=axes.transAxes, fontsize=8.5, color=FAINT)
     axes.set_title(f"{_short(found['source']['name'])}\nmetric MDS, stress {scaled['stress']:.3f}")
     _bare(axes, radius)
 
@@ -213,14 +214,6 @@ def _ring(axes: Axes, places: Mapping[str, Floats], radius: float) -> None:
             ha="center" if abs(across) < 0.35 else ("left" if across > 0 else "right"),
             va="center" if abs(across) >= 0.35 else ("bottom" if up > 0 else "top"),
         )  # fmt: skip
-
-
-def _joined(axes: Axes, pair: Sequence[Floats], radius: float) -> None:
-    """A broad arc of the ring over two emotions that are not told apart."""
-    first, second = (float(np.degrees(np.arctan2(place[1], place[0]))) for place in pair)
-    turn = (second - first + 180) % 360 - 180
-    arc = np.array([radius * direction(first + turn * share) for share in np.linspace(0, 1, 60)])
-    axes.plot(*arc.T, color=INK, linewidth=5, alpha=0.55, zorder=2)
 
 
 def _short(name: str) -> str:

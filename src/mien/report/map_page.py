@@ -67,7 +67,8 @@ def _interval(ends: Sequence[float]) -> str:
 def _cards(entry: Mapping[str, Any], split: str, found: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     measured = MapQuality.from_dict(found["quality"])
     near: Neighbours = measured.reference or measured.leave_one_out
-    yield f"Named by {near.k} neighbours", _percent(near.accuracy), _interval(near.ci95)
+    guess = f"{_interval(near.ci95)}; always the most common emotion: {_percent(near.most_common)}"
+    yield f"Named by {near.k} neighbours", _percent(near.accuracy), guess
     yield "By emotion, averaged", _percent(near.balanced.value), _interval(near.balanced.ci95)
     yield "Silhouette", f"{measured.silhouette:.3f}", "−1…1, higher is better parted"
     chosen = entry["selected_on"]
