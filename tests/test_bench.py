@@ -26,7 +26,7 @@ TINY = {"filters": (2, 3), "convolutions": 1, "hidden": (4,), "dropout": 0.0}
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Subject:
     """A small network that maps faces, and measurements as small."""
-    monkeypatch.setattr(pairs, "FACES", 12)
+    monkeypatch.setattr(pairs, "FACES", 14)
     monkeypatch.setattr(pairs, "PAIRS_A_STEP", 8)
     monkeypatch.setattr(speed, "_MATRIX", 32)
     return replace(subject("siamese_conv", batch_size=4), options=TINY)
@@ -56,14 +56,14 @@ def test_the_loop_over_pairs_sees_what_the_step_on_all_pairs_sees(small: Subject
     task = small.build_task(small.network(), pairs.FACES, tmp_path)
     assert isinstance(task, Contrastive)
     apart = TwoPasses(task)
-    assert (apart.size, apart.network) == (66, task.network)
+    assert (apart.size, apart.network) == (91, task.network)
     task.network.eval()
     with torch.no_grad():
-        at_once, _ = task.loss(task.network, torch.arange(12), 3)
+        at_once, _ = task.loss(task.network, torch.arange(14), 3)
         order = apart.order(0, 3)
-        assert sorted(order.tolist()) == list(range(66))
+        assert sorted(order.tolist()) == list(range(91))
         parts = [(apart.loss(task.network, rows, 3)[0], len(rows)) for rows in order.split(8)]
-    assert sum(float(loss) * n for loss, n in parts) / 66 == pytest.approx(float(at_once), rel=1e-5)
+    assert sum(float(loss) * n for loss, n in parts) / 91 == pytest.approx(float(at_once), rel=1e-5)
     assert float(at_once) > 0
 
 
@@ -77,9 +77,9 @@ def test_the_ratio_is_scaled_to_all_pairs(
 
     monkeypatch.setattr(pairs, "median_times", seven_turns)
     found = pair_speed(small, small.network(), tmp_path, 1.0)
-    # A turn is four mini-batches of 8: 16 s for 32 of the 66 pairs.
-    assert (found.images, found.pairs, found.pairs_a_step, found.measured_pairs) == (12, 66, 8, 7 * 32)
-    assert (found.all_pairs_s, found.two_passes_s, found.ratio) == (2.0, 33.0, 16.5)
+    # A turn is four mini-batches of 8: 16 s for 32 of the 91 pairs.
+    assert (found.images, found.pairs, found.pairs_a_step, found.measured_pairs) == (14, 91, 8, 7 * 32)
+    assert (found.all_pairs_s, found.two_passes_s, found.ratio) == (2.0, 45.5, 22.75)
 
 
 def test_504_faces_have_the_papers_pairs() -> None:
@@ -89,7 +89,7 @@ def test_504_faces_have_the_papers_pairs() -> None:
 def test_a_recipe_of_fewer_pairs_is_measured_on_all(small: Subject, tmp_path: Path) -> None:
     task = small.task.model_copy(update={"pairs": "balanced", "snapshots": [0, 1]})
     found = pair_speed(replace(small, task=task), small.network(), tmp_path, 0.001)
-    assert found.pairs == 66
+    assert found.pairs == 91
     assert not list(tmp_path.rglob("*.json"))
 
 
@@ -134,7 +134,7 @@ def test_the_command_says_what_all_pairs_save(small: Subject, monkeypatch: pytes
     )
     assert done.exit_code == 0, done.output
     line = next(line for line in done.output.splitlines() if line.startswith("siamese_conv pairs: "))
-    assert "times the two-passes-a-pair loop: 12 faces with all 66 pairs in " in line
+    assert "times the two-passes-a-pair loop: 14 faces with all 91 pairs in " in line
     assert "pairs measured in mini-batches of 8" in line
 
 

@@ -16,13 +16,13 @@ from mien.evaluation.protocols import PROTOCOLS, Crops, Protocol, find
 from mien.labels import EMOTIONS
 from mien.models import architecture
 from mien.models.multi_crop import MultiCrop, mean_logits
-from mien.models.network import Network, Outputs
+from mien.models.network import Classifier, Outputs
 from mien.models.normalisation import ImageThenPixel, Scale
 
 SIDE = 42
 
 
-class Linear(Network):
+class Linear(Classifier):
     """One linear layer over a crop; it keeps every crop that it is shown."""
 
     def __init__(self, body_size: int = SIDE, scale: float | None = None) -> None:
