@@ -65,7 +65,7 @@ class Contrastive(OnFaces):
         counts = torch.bincount(self.labels).double()
         alike = float((counts * (counts - 1) / 2).sum())
         unlike = self.size * (self.size - 1) / 2 - alike
-        self.share_kept = alike / unlike
+        self.share_kept = min(1.0, alike / unlike)
 
     def _check_pairs(self, split: str, labels: Tensor) -> None:
         names = self.network.labels
