@@ -19,7 +19,7 @@ from mien.evaluation.maps.agreement import Mantel, mantel
 from mien.evaluation.maps.circular_order import exchanges
 from mien.evaluation.maps.quality import MapQuality, Neighbours, Rate
 from mien.papers import map_claims
-from mien.papers.map_runs import MAIN, RUNS, MapRun, short
+from mien.papers.map_runs import MAIN, RUNS, MapRun, map_runs_of, short
 from mien.papers.sources import Sources
 from mien.report.circumplex_words import orders_of
 from mien.training import recipe
@@ -53,7 +53,7 @@ class Results:
         names = {each.name: f"siamese, {row}" for row, each in sources.of(RUNS).items()}
         split = measured["split"]
         faces = sum(measured["faces"][split].values())
-        found = {name: [MapRun.of(entry) for entry in sources.runs_of(name)] for name in names}
+        found = {name: map_runs_of(sources, name) for name in names}
         held = {
             name: runs
             for name, runs in found.items()

@@ -1,6 +1,6 @@
-"""System D's figures 3 and 5 to 8: maps of faces in training and after it, people's map and a classifier's.
+"""System D's figures 3 to 8: maps of faces in training and after it, people's map and a classifier's.
 
-Figure 4, before all layers are trained, needs the two stages of the recipe as published; 3 holds its panels.
+Figure 4, before all layers are trained, is of runs in two stages alone.
 """
 
 from __future__ import annotations
