@@ -14,8 +14,8 @@ import mien
 PACKAGE = Path(mien.__file__).parent
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "labels", "faces", "storage", "__init__"}),
-    frozenset({"data", "transforms", "evaluation", "fetching"}),
+    frozenset({"errors", "labels", "faces", "landmarks", "landmark_layout", "storage", "__init__"}),
+    frozenset({"data", "transforms", "evaluation", "rendering", "fetching"}),
     frozenset({"models", "losses", "inference", "ledger"}),
     frozenset({"training", "explain", "report"}),
     frozenset({"experiments", "bench"}),
@@ -25,7 +25,8 @@ LAYERS: tuple[frozenset[str], ...] = (
 """Rooms from the foundation up; a room imports from its own layer or those before it."""
 
 FRAMEWORK_FREE = (
-    "errors", "labels", "faces", "storage", "data", "evaluation", "inference", "ledger", "fetching",
+    "errors", "labels", "faces", "landmarks", "landmark_layout", "storage", "data", "evaluation", "rendering",
+    "inference", "ledger", "fetching",
 )  # fmt: skip
 
 

@@ -23,6 +23,9 @@ SIX: tuple[str, ...] = EMOTIONS[:6]
 SPLITS: tuple[str, ...] = ("training", "public", "private")
 """FER-2013's three splits; `FaceBatch.splits` holds indices into this tuple."""
 
+LANDMARK_SPLITS: tuple[str, ...] = (*SPLITS, "unseen")
+"""Splits of landmarks: public is for validation, private the test; unseen are further people for a test."""
+
 PRECISIONS: tuple[str, ...] = ("32-true", "bf16-mixed")
 """In what numbers a network's layers compute, by the names of Lightning Fabric."""
 
