@@ -1,0 +1,1 @@
+"""How good a representation of landmarks is: classifiers, satisfied triplets, intervals over people."""
