@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mien.data.formats import BadRows
+from mien.data.landmarks.bp4d import BP4D
+from mien.data.landmarks.bu3dfe import BU3DFE
 from mien.data.landmarks.formats import LandmarkFormat
 from mien.data.landmarks.neutral import with_neutrals
 from mien.data.landmarks.parquet import FILE, PARQUET, read_parquet, write_parquet
@@ -19,7 +21,7 @@ __all__ = [
     "read_parquet", "split_by_person", "with_neutrals", "write", "write_parquet",
 ]  # fmt: skip
 
-_KNOWN = (PARQUET,)
+_KNOWN = (PARQUET, BU3DFE, BP4D)
 
 FORMATS: dict[str, LandmarkFormat] = {known.name: known for known in _KNOWN}
 """Every format by name, in the order in which they are tried."""
