@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from mien.errors import DataError
+from mien.landmark_layout import COUNT, MIRROR, REGIONS
+from mien.rendering import surface
 from mien.rendering.rasteriser import (
     EMPTY,
     Camera,
@@ -17,6 +21,7 @@ from mien.rendering.rasteriser import (
     turning,
     vertex_normals,
 )
+from mien.rendering.surface import draw_face
 
 Floats = NDArray[np.float64]
 
@@ -223,3 +228,67 @@ def test_a_camera_or_light_that_cannot_be() -> None:
     for wrong in (lambda: Camera(height=0), lambda: Light((0, 0, 0)), lambda: Light(ambient=2)):
         with pytest.raises(DataError):
             wrong()
+
+
+FACE = surface.NODES[:COUNT]
+
+
+def test_the_surface_goes_through_every_landmark() -> None:
+    points = FACE + np.random.default_rng(1).normal(0, 0.05, FACE.shape)
+    vertices, triangles = surface.surface(points)
+    assert np.allclose(vertices[:COUNT], points, atol=1e-8)
+    assert triangles.max() == len(vertices) - 1
+    # Between the landmarks it is as smooth as the plain face: no vertex strays far from it.
+    assert np.abs(vertices - surface.surface(FACE)[0]).max() < 0.3
+
+
+def test_a_mirrored_face_has_the_mirrored_surface() -> None:
+    points = FACE + np.random.default_rng(2).normal(0, 0.03, FACE.shape)
+    turned = points[MIRROR] * [-1, 1, 1]
+    one, other = (draw_face(each, size=64, light=Light((0, 0, 1)), lines=False) for each in (points, turned))
+    assert (np.abs(one.astype(int) - other[:, ::-1]) > 8).mean() < 0.01
+
+
+def test_the_surface_is_one_piece_with_three_openings() -> None:
+    triangles = surface.TRIANGLES
+    sides = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+    # Neighbours run along a side in opposite directions, so that all look to the same side.
+    assert len(np.unique(sides, axis=0)) == len(sides)
+    unique, times = np.unique(np.sort(sides, axis=1), axis=0, return_counts=True)
+    assert set(times) == {1, 2}
+    assert np.array_equal(np.unique(triangles), np.arange(len(surface.NODES)))
+    # Euler: corners − sides + faces of a disc with three holes.
+    assert len(surface.NODES) - len(unique) + len(triangles) == 1 - 3
+    borders = {tuple(side) for side in unique[times == 1].tolist()}
+    for region in REGIONS:
+        if region.name in {"right_eye", "left_eye", "inner_lips"}:
+            ring = [*region.indices, region.start]
+            assert {tuple(sorted(side)) for side in itertools.pairwise(ring)} <= borders
+
+
+def test_a_face_is_drawn_with_its_lines() -> None:
+    plain, lined = (
+        draw_face(FACE, size=(80, 60), lines=lines, background=(10, 20, 30)) for lines in (False, True)
+    )
+    assert plain.shape == (80, 60, 3)
+    assert plain.dtype == np.uint8
+    assert plain[0, 0].tolist() == [10, 20, 30]
+    assert lined.mean() < plain.mean()
+    camera = Camera(centre=surface.CENTRE, height=surface.HEIGHT)
+    chin = camera.project(FACE[75:76], (80, 60))[0]
+    under = lined[round(chin[1]) - 1 : round(chin[1]) + 1, round(chin[0])].min(axis=0)
+    assert (under < plain[round(chin[1]) - 3, round(chin[0])]).all()
+    assert np.array_equal(draw_face(FACE.reshape(-1), size=40), draw_face(FACE, size=40))
+
+
+def test_an_open_mouth_is_dark_inside() -> None:
+    picture = draw_face(FACE, size=200, lines=False)
+    camera = Camera(centre=surface.CENTRE, height=surface.HEIGHT)
+    column, row, _ = camera.project(FACE[[62, 66]].mean(axis=0, keepdims=True), (200, 200))[0]
+    assert picture[int(row), int(column)].max() < 100
+
+
+@pytest.mark.parametrize("points", [np.zeros((68, 3)), np.full((83, 3), np.nan)])
+def test_no_face_is_refused(points: Floats) -> None:
+    with pytest.raises(DataError):
+        draw_face(points)

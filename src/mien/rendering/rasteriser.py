@@ -220,6 +220,7 @@ def render(
     camera: Camera | None = None,
     light: Light | None = None,
     albedo: ArrayLike | None = None,
+    normals: ArrayLike | None = None,
     background: ArrayLike = 255,
     supersample: int = 2,
 ) -> NDArray[np.uint8]:
@@ -228,7 +229,8 @@ def render(
     vertices: (V, 3). triangles: (F, 3) numbers of vertices, against the clock as seen from their front; a
     back gets the ambient light alone.
     size: (height, width), or the side of a square. albedo: (V,) grey or (V, 3) colour, 0…1, how much light
-    each vertex returns; 0.85 where none is given. background: the grey, or the colour (3,), or a picture
+    each vertex returns; 0.85 where none is given. normals: (V, 3), those of the triangles around where none
+    are given. background: the grey, or the colour (3,), or a picture
     (H, W[, 3]) of what is behind, 0…255.
     supersample: how often larger each side is rendered before it is averaged.
     Returns: (H, W) uint8, or (H, W, 3) where the albedo has colours. The same input gives the same bytes.
@@ -239,8 +241,8 @@ def render(
     height, width = (size, size) if isinstance(size, int) else size
     large = (height * supersample, width * supersample)
     fragments = rasterise(camera.project(places, large), faces, large)
-    normals = vertex_normals(places, faces) @ camera.rotation.T
-    shade = light.on(fragments.interpolate(normals, faces))
+    upright = vertex_normals(places, faces) if normals is None else np.asarray(normals, np.float64)
+    shade = light.on(fragments.interpolate(upright @ camera.rotation.T, faces))
     colour = fragments.interpolate(returned, faces) * shade[:, None]
     channels = returned.shape[1]
     picture = _behind(background, (height, width, channels)).repeat(supersample, 0).repeat(supersample, 1)
