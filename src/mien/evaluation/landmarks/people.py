@@ -108,18 +108,19 @@ def difference_interval(
             raise DataError(
                 f"{min(unlike)!r} is in one run and not in the other: expected the same people in both"
             )
-    everyone = np.ones((1, len(people)))
-    value = _share(ours, everyone, np.ones((1, len(ours)))) - _share(
-        theirs, everyone, np.ones((1, len(theirs)))
-    )
+    runs = (len(ours), len(theirs))
+    value = _difference(ours, theirs, np.ones((1, len(people))), *(np.ones((1, n)) for n in runs))
     ends = None
     if len(people) > 1:
-        weights = drawn(len(people), resamples, seed)
-        ends = percentiles(
-            _share(ours, weights, _drawn(len(ours), resamples, seed, 0x0A25))
-            - _share(theirs, weights, _drawn(len(theirs), resamples, seed, 0x7E15))
-        )
-    return Difference(float(value[0]), ends, len(people), (len(ours), len(theirs)))
+        times = (_drawn(n, resamples, seed, side) for n, side in zip(runs, (0x0A25, 0x7E15), strict=True))
+        ends = percentiles(_difference(ours, theirs, drawn(len(people), resamples, seed), *times))
+    return Difference(float(value[0]), ends, len(people), runs)
+
+
+def _difference(
+    ours: Sequence[Counts], theirs: Sequence[Counts], people: Matrix, our_times: Matrix, their_times: Matrix
+) -> Matrix:
+    return _share(ours, people, our_times) - _share(theirs, people, their_times)
 
 
 def _share(runs: Sequence[Counts], people: Matrix, times: Matrix) -> Matrix:
