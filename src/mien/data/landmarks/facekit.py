@@ -1,8 +1,8 @@
 """Faces of a linear model, mean + Σ identity modes + Σ expression shapes, and the files of ICT-FaceKit.
 
 ICT-FaceKit Light (USC Institute for Creative Technologies, 2020, MIT licence; Li et al., CVPR 2020) is read
-from one `.npz` file or from a clone of its repository: `generic_neutral_mesh.obj`, `identity000.obj` … and one
-file for each expression shape, whole heads of which the first 9,409 vertices are the full-face area.
+from one `.npz` file or from a clone of its repository: `generic_neutral_mesh.obj`, `identity000.obj` … and
+one file for each expression shape, whole heads of which the first 9,409 vertices are the full-face area.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ LANDMARKS: tuple[int, ...] = (
 )  # fmt: skip
 """The vertex of each landmark of `landmark_layout`, a region to a line.
 
-Where FaceKit names a Multi-PIE landmark for it, that one: the lips, the eyes but for the middle of each lid, the
-alar base, three of a brow's upper line, the chin. The others were found on the mesh: the middle of a lid between
-its ends along the lid's edge; a brow's lower line two rows of vertices below the upper; the sides of the nose on
-its flank; the jaw evenly along FaceKit's jaw line. The left side is the mesh's own mirror image of the right.
+Where FaceKit names a Multi-PIE landmark for it, that one: the lips, the eyes but for the middle of each lid,
+the outer ends of the nostrils, three of a brow's upper line, the chin. The others were found on the mesh: the
+middle of a lid along its edge; a brow's lower line two rows of vertices below the upper; the nose's sides on
+its flank; the jaw evenly along FaceKit's jaw line. The left side is the mesh's mirror image of the right.
 """
 
 _ASYMMETRY_CM = 0.01
-"""How far mirrored landmarks of FaceKit's mean may lie apart; those of a differently numbered mesh lie farther."""
+"""How far mirrored landmarks of the mean may lie apart: far less than on a mesh numbered otherwise."""
 
 _HEAD = "generic_neutral_mesh.obj"
 _IDENTITY = re.compile(r"identity\d+")
@@ -86,9 +86,7 @@ class FaceBasis:
             if array.shape != shape:
                 raise DataError(f"{self.source}: {name} is {array.shape}, expected {shape}")
             if not np.isfinite(array).all():
-                raise DataError(
-                    f"{self.source}: {name} holds numbers that are not finite; expected only finite"
-                )
+                raise DataError(f"{self.source}: {name} holds numbers that are not finite: expected none")
         for name in ("triangles", "landmarks"):
             numbers = getattr(self, name)
             if len(numbers) and not (numbers.min() >= 0 and numbers.max() < v):
@@ -132,7 +130,7 @@ class FaceBasis:
 
 
 def read_basis(path: Path) -> FaceBasis:
-    """FaceKit's basis from the `.npz` file, or from a clone of its repository or the folder of its `.obj` files.
+    """FaceKit's basis from the `.npz` file, or from a clone of its repository or its folder of `.obj` files.
 
     The arrays of the `.npz`: `mean` (9409, 3), `faces` (F, 4), `identity` (I, 9409, 3), `expression`
     (E, 9409, 3), `expression_names` (E,). Offsets are rounded to float16, as that file has them, from either.
@@ -214,9 +212,7 @@ def _vertices(path: Path) -> NDArray[np.float64]:
     except ValueError as error:
         raise DataError(f"{path} holds a vertex that is not three numbers: expected 'v x y z'") from error
     if vertices.shape != (FACE_AREA, 3):
-        raise DataError(
-            f"{path} has {len(rows)} vertices: expected at least the {FACE_AREA} of the face area"
-        )
+        raise DataError(f"{path} has {len(rows)} vertices: expected {FACE_AREA} or more")
     return vertices
 
 
