@@ -196,7 +196,7 @@ def test_two_classes_and_fine_tuning_to_them(run: Path, dataset: Path, tmp_path:
 
 
 def test_fine_tuning_on_the_same_labels_takes_everything(run: Path, dataset: Path) -> None:
-    from mien.experiments.run import build_network
+    from mien.experiments.pictures import build_network
     from mien.models.onnx_file import read as read_network
 
     notes: list[str] = []

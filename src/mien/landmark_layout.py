@@ -1,9 +1,9 @@
 """The 83 three-dimensional landmarks of a face: names, regions, left–right pairs, in one place.
 
 The regions and their order are those of BU-3DFE's `.bnd` files, which BP4D keeps (Yin et al. 2006; Zhang et
-al. 2014): right and left are the person's own. Within a region the order is a closed or an open line; a closed
-one starts at its outer corner and runs over the upper side to the inner corner and back along the lower side,
-the lips from the right corner over the upper lip to the left and back, the jaw from the right ear to the left.
+al. 2014): right and left are the person's own. Within a region the points form a line. A closed one starts at
+its outer corner and runs over the upper side to the inner corner and back along the lower side, the lips from
+the right corner over the upper lip to the left and back; the jaw runs from the right ear to the left.
 
 Coordinates: x to the person's left, y up, z towards the viewer.
 """
@@ -21,7 +21,7 @@ COUNT = 83
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A run of landmarks that form a line. start, stop: their numbers, from 0. closed: its ends are joined."""
+    """Landmarks that form a line. start, stop: their numbers, from 0. closed: its ends are joined."""
 
     name: str
     start: int

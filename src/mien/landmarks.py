@@ -26,7 +26,7 @@ class LandmarkBatch:
 
     points: (N, 83, 3) float32 in the order of `landmark_layout`. As read: in the source's unit. Prepared:
     seen from the front, the origin between the eyes, the eyes 1 apart (`data.landmarks.prepared`).
-    neutral: (N, 83, 3) float32, the neutral face of the same person, prepared alike; None where none is known.
+    neutral: (N, 83, 3) float32, the same person's neutral face, prepared alike; None where none is known.
     names: (N,) text, each face's own name, by which triplets call it.
     subjects: (N,) text, whose face it is.
     labels: (N,) int64, indices into `EMOTIONS`, or `UNLABELLED`.

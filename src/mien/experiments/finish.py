@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mien import ledger
-from mien.experiments import finish_classifier, finish_map
+from mien.experiments import finish_classifier, finish_landmarks, finish_map
+from mien.experiments.domain import Note
 from mien.experiments.entry import moving_means, on_card
 from mien.experiments.finished import Finished, Outcome
-from mien.experiments.splits import Note, Splits
-from mien.models import Classifier, Embedder, Network
+from mien.models import Classifier, Embedder, LandmarkNetwork, Network
 from mien.storage import write_json
 from mien.training.loop import State
 from mien.training.recipe import Recipe
@@ -20,13 +20,14 @@ from mien.training.recipe import Recipe
 OUTCOMES: dict[str, Callable[[Finished, Any], Outcome]] = {
     Classifier.kind: finish_classifier.outcome,
     Embedder.kind: finish_map.outcome,
+    LandmarkNetwork.kind: finish_landmarks.outcome,
 }
 """How each kind of network is exported and measured."""
 
 
 def finish(
-    network: Network,
-    faces: Splits,
+    network: Network | LandmarkNetwork,
+    faces: Any,
     run: Path,
     recipe: Recipe,
     begun: dict[str, Any],
@@ -39,25 +40,29 @@ def finish(
     found = OUTCOMES[network.kind](done, network)
     entry = _entry(network, recipe, begun, state) | found.figures
     entry |= {"moving_means": moving_means(network), "history": state.history}
-    write_json(run / "model.json", card(entry, done.model) | found.card)
+    if found.model is not None:
+        write_json(run / "model.json", card(entry, found.model) | found.card)
     found.report(entry)
     # Last, for it says that the run is finished.
     write_json(run / "result.json", entry)
     return entry
 
 
-def _entry(network: Network, recipe: Recipe, begun: dict[str, Any], state: State) -> ledger.Entry:
+def _entry(
+    network: Network | LandmarkNetwork, recipe: Recipe, begun: dict[str, Any], state: State
+) -> ledger.Entry:
     spent = {"epochs": state.epoch, "best_epoch": state.best_epoch + 1, "seconds": round(state.seconds, 1)}
+    selected = {
+        "split": recipe.data.validation,
+        "figure": recipe.train.select,
+        "value": state.best,
+        "last": state.history[-1][recipe.train.select] if state.history else None,
+    }
     return {
         **begun,
         "budget": {**begun["budget"], **spent},
         "parameters": network.parameter_count(),
-        "selected_on": {
-            "split": recipe.data.validation,
-            "figure": recipe.train.select,
-            "value": state.best,
-            "last": state.history[-1][recipe.train.select],
-        },
+        "selected_on": selected if state.history else None,
         "paper": None if recipe.paper is None else recipe.paper.model_dump(mode="json"),
         "figures": {},
     }

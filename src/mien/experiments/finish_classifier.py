@@ -15,9 +15,10 @@ from mien import ledger
 from mien.data.known import copies_of_training
 from mien.evaluation import Scores, evaluate, measure, protocols
 from mien.evaluation.calibration import fit_temperature
+from mien.experiments.domain import Note
 from mien.experiments.entry import measured
 from mien.experiments.finished import Finished, Outcome
-from mien.experiments.splits import Note, Splits
+from mien.experiments.splits import Splits
 from mien.explain.saliency import saliency
 from mien.faces import UInt8
 from mien.inference.predictor import load
@@ -35,13 +36,16 @@ UNSURE_BELOW = 0.5
 
 _BATCH = 512
 
+MODEL = "model.onnx"
+"""The exported network in a run folder."""
+
 
 def outcome(done: Finished, network: Classifier) -> Outcome:
     """Fits the temperature on the validation split, exports, and measures the exported file there.
 
     The calibration error in the figures is cross-fitted. The recipe's other test protocols are measured last.
     """
-    faces, recipe, model = done.faces, done.recipe, done.model
+    faces, recipe, model = done.faces, done.recipe, done.run / MODEL
     truth = positions(faces.validation.labels, network.labels)
     with torch.inference_mode():
         network.temperature.fill_(fit_temperature(_logits(network, faces.validation.images), truth))
@@ -64,7 +68,7 @@ def outcome(done: Finished, network: Classifier) -> Outcome:
         )
         write_report(done.run / "report.html", entry, evaluation, examples=examples)
 
-    return Outcome(figures, report)
+    return Outcome(figures, report, model)
 
 
 def _about(faces: Splits, recipe: Recipe, network: Classifier) -> dict[str, Any]:

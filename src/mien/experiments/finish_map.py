@@ -16,6 +16,7 @@ from mien.evaluation.maps.circular_order import LEAST
 from mien.evaluation.maps.circumplex import analyse
 from mien.evaluation.maps.quality import quality
 from mien.evaluation.maps.responses import Embeddings, votes
+from mien.experiments.finish_classifier import MODEL
 from mien.experiments.finished import Finished, Outcome
 from mien.experiments.run import FROZEN
 from mien.faces import FaceBatch
@@ -42,8 +43,9 @@ def outcome(done: Finished, network: Embedder) -> Outcome:
     the recipe asks for, in order, and that of the selected network.
     """
     recipe, faces = done.recipe, done.faces
-    export(network, done.model, name=recipe.name, weights=recipe.export.weights)
-    mapper = Mapper(done.model)
+    model = done.run / MODEL
+    export(network, model, name=recipe.name, weights=recipe.export.weights)
+    mapper = Mapper(model)
     done.note(f"placing {len(faces.train) + len(faces.validation):,} faces")
     train = _placed(mapper, faces.train)
     reference = (train, positions(faces.train.labels, network.labels))
@@ -75,7 +77,7 @@ def outcome(done: Finished, network: Embedder) -> Outcome:
     def report(entry: ledger.Entry) -> None:
         write_report(done.run / "report.html", entry)
 
-    return Outcome(figures, report, {"map": kept, "maps": _on_card(maps)})
+    return Outcome(figures, report, model, {"map": kept, "maps": _on_card(maps)})
 
 
 def _measured(

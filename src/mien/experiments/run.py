@@ -8,25 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from pydantic import ValidationError
+from torch import nn
 
 from mien import __version__, ledger
-from mien.errors import CheckpointError, DataError, RecipeError
-from mien.evaluation import protocols
-from mien.experiments.splits import Note, Splits, read_splits
-from mien.faces import FaceBatch
-from mien.models import Embedder, Network, architecture
+from mien.errors import CheckpointError
+from mien.experiments.domain import Domain, Note, learns
+from mien.experiments.landmarks import Landmarks
+from mien.experiments.pictures import Pictures
+from mien.models import LANDMARKS
 from mien.storage import write_json, write_text
 from mien.training import processes
 from mien.training.loop import Loop, Report, State, Task
 from mien.training.optimisers import optimiser, schedule
-from mien.training.recipe import FrozenSection, Recipe, explain
-from mien.training.start import start_from
+from mien.training.recipe import FrozenSection, Recipe
 from mien.training.tasks import task_kind
 from mien.training.tasks.contrastive import Contrastive
-from mien.training.tasks.registry import Materials
-from mien.transforms import Augmentation, key
 
 FROZEN = "frozen"
 """The first stage's folder in a run folder."""
@@ -53,6 +49,11 @@ class Order:
     command: str = ""
 
 
+def domain_of(recipe: Recipe) -> Domain[Any, Any]:
+    """The kind of faces that the recipe's network sees."""
+    return Landmarks() if recipe.model.name in LANDMARKS.all() else Pictures()
+
+
 def train(order: Order, *, report: Report | None = None, note: Note = lambda line: None) -> ledger.Entry:
     """Trains, selects, exports, evaluates and reports one run; returns its ledger entry.
 
@@ -64,33 +65,36 @@ def train(order: Order, *, report: Report | None = None, note: Note = lambda lin
     # Here and not above: drawing and ONNX tools are slow to import and no first step needs them.
     from mien.experiments.finish import finish
 
-    best = f"best {order.recipe.train.select} {state.best:.4f} in epoch {state.best_epoch + 1}"
-    note(f"{best}; exporting, evaluating")
+    if state.history:
+        note(f"best {order.recipe.train.select} {state.best:.4f} in epoch {state.best_epoch + 1}")
     return finish(network, faces, order.run, order.recipe, begun, state, note)
 
 
 def fit(
     order: Order, *, report: Report | None = None, note: Note = lambda line: None
-) -> tuple[Network, Splits, dict[str, Any], State]:
+) -> tuple[Any, Any, dict[str, Any], State]:
     """Trains and selects the best weights.
 
-    Returns the network with them, the faces, what was recorded at the start, and the state at the end. Of
-    several processes only the first writes, and has the best weights and the record in the end.
+    Returns the network with them, the faces, what was recorded at the start, and the state at the end. A
+    network without parameters is as it was built, and its state the first. Of several processes only the
+    first writes, and has the best weights and the record in the end.
     Raises: as `train`.
     """
     recipe = order.recipe
     if processes.is_first():
         _check_folder(order)
     check(recipe)
-    faces = read_splits(recipe, order.data, skip_bad=order.skip_bad, note=note)
-    network = build_network(recipe, faces.train, _start(order), note)
-    kind = task_kind(recipe.task.name)
-    materials = Materials(
-        network, faces.train, faces.validation, _augmentation(recipe), recipe.train.seed, order.run
-    )
+    domain = domain_of(recipe)
+    faces = domain.read(recipe, order.data, order.skip_bad, note)
+    network = domain.build(recipe, faces, _start(order), note)
+    if not learns(network):
+        return network, faces, _begin(order), State()
     fingerprint = _fingerprint(order, faces, network)
+    kind = task_kind(recipe.task.name)
     with processes.first_before_the_others():
-        task = kind.build(kind.validated(recipe.task.options), materials)
+        task = kind.build(
+            kind.validated(recipe.task.options), domain.materials(recipe, network, faces, order.run)
+        )
     loop = Loop(task, recipe.train, order.run, fingerprint, report)
     resumed = order.resume and loop.resume()
     begun: dict[str, Any] = {}
@@ -126,21 +130,12 @@ def check(recipe: Recipe) -> None:
 
     Raises: RecipeError, ModelError.
     """
-    with torch.device("meta"):
-        network = architecture(recipe.model.name).build(recipe.model.options, recipe.data.labels)
-    kind = task_kind(recipe.task.name)
+    network = domain_of(recipe).check(recipe)
+    if not learns(network):
+        return
+    kind, settings = task_kind(recipe.task.name), recipe.train
     kind.check(network)
     kind.validated(recipe.task.options)
-    if recipe.frozen is not None and not isinstance(network, Embedder):
-        raise RecipeError(f"recipe {recipe.name}: frozen: {recipe.model.name} has no trunk to freeze")
-    augmentation = _augmentation(recipe)
-    try:
-        augmentation.check(network.body_size, network.input_size)
-    except ValueError as error:
-        raise RecipeError(f"recipe {recipe.name}: {error}") from error
-    for name in recipe.test.protocols:
-        protocols.find(name).check(network.body_size, recipe.model.name)
-    settings = recipe.train
     optimiser(
         network,
         settings.optimiser.name,
@@ -150,37 +145,6 @@ def check(recipe: Recipe) -> None:
         l2_on=settings.l2_on,
     )
     schedule(settings.schedule.name, settings.schedule.options)
-
-
-def build_network(
-    recipe: Recipe, faces: FaceBatch, start: str | None = None, note: Note = lambda line: None
-) -> Network:
-    """The recipe's network with seeded weights and its normalisation fitted, or with weights taken over.
-
-    Raises: DataError when the faces are of another size than the network sees; ModelError.
-    """
-    with torch.random.fork_rng():
-        torch.manual_seed(key(recipe.train.seed, "weights"))
-        network = architecture(recipe.model.name).build(recipe.model.options, recipe.data.labels)
-    side, shape = network.input_size, faces.images.shape[1:]
-    if shape != (side, side):
-        raise DataError(
-            f"{faces.source} holds faces of {shape[1]}×{shape[0]} pixels: {recipe.model.name} sees "
-            f"{side}×{side}; crop and resize them first"
-        )
-    network.normalise.fit(faces.images)
-    if start is not None:
-        taken = start_from(network, start)
-        fresh = f"; fresh: {', '.join(taken.fresh)}" if taken.fresh else ""
-        note(f"{taken.taken} tensors taken from {start}{fresh}")
-    return network
-
-
-def _augmentation(recipe: Recipe) -> Augmentation:
-    try:
-        return Augmentation(**recipe.augment)
-    except ValidationError as error:
-        raise RecipeError(f"recipe {recipe.name}: {explain(error, Augmentation, 'augment')}") from error
 
 
 def _start(order: Order) -> str | None:
@@ -202,16 +166,15 @@ def _check_folder(order: Order) -> None:
         raise CheckpointError(f"{run} is not empty: add --resume to go on with it, or choose another folder")
 
 
-def _fingerprint(order: Order, faces: Splits, network: Network) -> str:
+def _fingerprint(order: Order, faces: Any, network: nn.Module) -> str:
     """What a resumed run must share with the one it resumes: settings, starting weights and data.
 
     A frozen trunk is in no checkpoint of its stage: it must be the same to the bit.
     """
     digest = hashlib.sha256(order.recipe.model_dump_json(exclude=DESCRIPTION, exclude_defaults=True).encode())
     digest.update(str(_start(order)).encode())
-    for part in (faces.train, faces.validation):
-        digest.update(part.images.tobytes())
-        digest.update(part.labels.tobytes())
+    for part in domain_of(order.recipe).content(faces):
+        digest.update(part)
     if order.recipe.frozen is not None:
         for value in network.state_dict().values():
             digest.update(value.numpy().tobytes())

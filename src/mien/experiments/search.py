@@ -25,8 +25,8 @@ from sqlalchemy.exc import (
 )
 
 from mien.errors import MissingDependency, RecipeError, StorageError, TrainingDiverged
-from mien.experiments.run import DESCRIPTION, Order, check, fit
-from mien.experiments.splits import Note, read_splits
+from mien.experiments.domain import Note
+from mien.experiments.run import DESCRIPTION, Order, check, domain_of, fit
 from mien.training.recipe import Recipe, SearchRange, load
 from mien.transforms import key
 
@@ -130,7 +130,7 @@ def _check(asked: Search, base: Recipe) -> None:
     ends += [{name: (span.choices or (span.high,))[-1] for name, span in base.search.items()}]
     for settings in ends:
         check(_order(asked, settings, 0).recipe)
-    read_splits(base, asked.data, skip_bad=asked.skip_bad)
+    domain_of(base).read(base, asked.data, asked.skip_bad, lambda line: None)
 
 
 def _frozen(study: optuna.Study, number: int) -> optuna.trial.FrozenTrial:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +11,12 @@ import torch
 from mien import data
 from mien.data.hashes import pixel_hashes
 from mien.errors import DataError
+from mien.experiments.domain import Note
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, SPLITS
 from mien.models import architecture
 from mien.training.recipe import Recipe
 from mien.transforms import key
-
-Note = Callable[[str], None]
-"""Called with one line for the person who waits."""
 
 
 @dataclass(frozen=True)

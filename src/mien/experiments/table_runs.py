@@ -9,8 +9,8 @@ from typing import Any
 
 from mien import ledger
 from mien.errors import CheckpointError, RecipeError
+from mien.experiments.domain import Note
 from mien.experiments.run import DESCRIPTION, Order, train
-from mien.experiments.splits import Note
 from mien.training.recipe import Recipe, load, validate
 from mien.training.teachers import RECIPE_PREFIX, run_folder_name
 

@@ -7,16 +7,15 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mien.errors import ModelError, hint
 from mien.labels import EMOTIONS
+from mien.models.landmark_network import LandmarkNetwork
 from mien.models.network import Network
-
-Builder = TypeVar("Builder", bound=Callable[..., Network])
 
 
 class Options(BaseModel):
@@ -25,8 +24,12 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Built = TypeVar("Built", bound=Network | LandmarkNetwork)
+Builder = TypeVar("Builder", bound=Callable[..., Any])
+
+
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(Generic[Built]):
     """A registered network: how to build it, and where it comes from.
 
     name: the public name. options: its validated settings. source: paper and section.
@@ -36,9 +39,9 @@ class Architecture:
     summary: str
     source: str
     options: type[Options]
-    network: Callable[[Any, tuple[str, ...]], Network]
+    network: Callable[[Any, tuple[str, ...]], Built]
 
-    def build(self, options: Mapping[str, Any] | None = None, labels: Sequence[str] = EMOTIONS) -> Network:
+    def build(self, options: Mapping[str, Any] | None = None, labels: Sequence[str] = EMOTIONS) -> Built:
         """A fresh network with random weights from torch's current generator.
 
         Raises: ModelError when an option is unknown or out of range.
@@ -64,39 +67,58 @@ class Architecture:
             return self.build(options, labels).parameter_count()
 
 
-_ARCHITECTURES: dict[str, Architecture] = {}
+class Registry(Generic[Built]):
+    """Networks of one base by name."""
 
+    def __init__(self) -> None:
+        self._known: dict[str, Architecture[Built]] = {}
 
-def register(name: str, *, options: type[Options], summary: str, source: str) -> Callable[[Builder], Builder]:
-    """Makes a `Network` available under `name`: a class decorator, or called with what builds one.
+    def register(
+        self, name: str, *, options: type[Options], summary: str, source: str
+    ) -> Callable[[Builder], Builder]:
+        """Makes a network available under `name`: a class decorator, or called with what builds one.
 
-    What is registered is called with its validated options and the labels.
-    """
+        What is registered is called with its validated options and the labels.
+        """
 
-    def add(network: Builder) -> Builder:
-        if name in _ARCHITECTURES:
-            raise ValueError(f"two networks are registered as {name!r}")
-        _ARCHITECTURES[name] = Architecture(name, summary, source, options, network)
-        return network
+        def add(network: Builder) -> Builder:
+            if name in self._known:
+                raise ValueError(f"two networks are registered as {name!r}")
+            self._known[name] = Architecture(name, summary, source, options, network)
+            return network
 
-    return add
+        return add
+
+    def all(self) -> dict[str, Architecture[Built]]:
+        """Every registered architecture by name, by family."""
+        _import_families()
+        return dict(self._known)
+
+    def find(self, name: str) -> Architecture[Built]:
+        """The architecture of that name.
+
+        Raises: ModelError naming the nearest known names.
+        """
+        known = self.all()
+        if name not in known:
+            raise ModelError(f"unknown network {name!r}: {hint(name, known)}")
+        return known[name]
 
 
 @cache
-def architectures() -> dict[str, Architecture]:
-    """Every registered architecture by name, by family; each module of this package is imported once."""
+def _import_families() -> None:
+    """Each module of this package registers its own; each is imported once."""
     package = importlib.import_module("mien.models")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"mien.models.{module.name}")
-    return dict(_ARCHITECTURES)
 
 
-def architecture(name: str) -> Architecture:
-    """The architecture of that name.
+PICTURES: Registry[Network] = Registry()
+"""Networks that see pictures of faces."""
 
-    Raises: ModelError naming the nearest known names.
-    """
-    known = architectures()
-    if name not in known:
-        raise ModelError(f"unknown network {name!r}: {hint(name, known)}")
-    return known[name]
+LANDMARKS: Registry[LandmarkNetwork] = Registry()
+"""Networks that see faces as points in space."""
+
+register = PICTURES.register
+architectures = PICTURES.all
+architecture = PICTURES.find

@@ -37,7 +37,7 @@ def _augmented(recipes: Mapping[str, Recipe], _: Mapping[str, Entry], sources: S
         raise MissingDependency("augmented faces need torch: install it with pip install 'mien[train]'")
     import torch
 
-    from mien.experiments.run import build_network
+    from mien.experiments.pictures import build_network
     from mien.transforms import Augmentation
 
     recipe = next(iter(recipes.values()))

@@ -48,6 +48,9 @@ class Task(ABC):
         """The order in which an epoch sees the examples: (size,) int64 on the CPU."""
         return permutation(seed, epoch, self.size)
 
+    def begin(self, at: Progress) -> None:  # noqa: B027
+        """Called before each step with where training stands, for what changes as it goes on."""
+
     @abstractmethod
     def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean loss over the examples `rows` (B,) and sums over them to report, such as `correct`.
@@ -121,7 +124,7 @@ class Loop:
         if settings.select not in selectable:
             raise RecipeError(f"train.select {settings.select!r}: expected one of {', '.join(selectable)}")
         self.state = State()
-        self.steps = math.ceil(task.size / settings.batch_size)
+        self.steps = settings.steps(task.size)
         self.factor = schedule(settings.schedule.name, settings.schedule.options, settings.warmup)
         self._check_schedule(selectable)
         self._check_parts()
@@ -148,7 +151,8 @@ class Loop:
             return
         batch, size = min(self.settings.batch_size, self.task.size), self.task.size
         parts = processes.count() * self.settings.accumulate
-        for examples in (batch, size - (self.steps - 1) * batch):
+        last = batch if self.settings.validate_every else size - (self.steps - 1) * batch
+        for examples in (batch, last):
             if (examples // parts or examples) == 1:
                 raise RecipeError(
                     f"train.batch_size {batch}: a batch of {examples} of the {size} examples leaves a part "
@@ -222,7 +226,7 @@ class Loop:
             self._observe()
         shared = self.settings.sync_batch_norm and processes.count() > 1
         with _denormals_flushed(), synchronised(self.task.network) if shared else nullcontext():
-            while self.state.epoch < self.settings.epochs and not self._ended():
+            while self.state.epoch < self.settings.rounds and not self._ended():
                 self._epoch()
         if processes.is_first():
             tensors, _ = checkpoint.load(self.best)
@@ -237,14 +241,14 @@ class Loop:
         return self.factor(self._progress(self.state.step_in_epoch)) == ENDED
 
     def _progress(self, step: int) -> Progress:
-        state, epochs = self.state, self.settings.epochs
+        state, rounds = self.state, self.settings.rounds
         done = state.epoch * self.steps + step
-        return Progress(state.epoch, done, epochs, epochs * self.steps, state.history)
+        return Progress(state.epoch, done, rounds, rounds * self.steps, state.history)
 
     def _epoch(self) -> None:
         state = self.state
         self.network.train()
-        order = self.task.order(self.settings.seed, state.epoch).to(self.fabric.device)
+        order = self._order().to(self.fabric.device)
         started = written = time.monotonic()
         seen_before = state.sums.get("seen", 0.0)
         for step in range(state.step_in_epoch, self.steps):
@@ -261,6 +265,20 @@ class Loop:
         state.seconds += time.monotonic() - written
         self._finish_epoch(rate)
 
+    def _order(self) -> Tensor:
+        """The examples of the epoch, or of the round of iterations, in the order in which they are seen.
+
+        Iterations follow one order after the other without a break: every batch is whole.
+        """
+        task, settings, epoch = self.task, self.settings, self.state.epoch
+        if settings.validate_every is None:
+            return task.order(settings.seed, epoch)
+        wanted = settings.validate_every * settings.batch_size
+        first, skipped = divmod(epoch * wanted, task.size)
+        last = ((epoch + 1) * wanted - 1) // task.size
+        orders = [task.order(settings.seed, number) for number in range(first, last + 1)]
+        return torch.cat(orders)[skipped : skipped + wanted]
+
     def step(self, rows: Tensor, step: int) -> None:
         """One optimiser step on the examples `rows` (B,), the `step`-th of the current epoch.
 
@@ -268,6 +286,7 @@ class Loop:
         """
         state = self.state
         at = self._progress(step)
+        self.task.begin(at)
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.lr * self.factor(at)
         self.fabric_optimiser.zero_grad(set_to_none=True)
@@ -288,7 +307,7 @@ class Loop:
         for part in parts:
             # Dropout draws from torch's generator: keyed by step and part, it needs no saving.
             numbers = (step, part.number) if part.number else (step,)
-            torch.manual_seed(key(self.settings.seed, "step", epoch, *numbers))
+            self._draw_from(key(self.settings.seed, "step", epoch, *numbers))
             with self.fabric.no_backward_sync(self.network, enabled=part is not parts[-1]):
                 loss, sums = self.task.loss(self.network, part.rows, epoch)
                 # Read before the backward pass, on which an accelerator works while the next is prepared.
@@ -299,6 +318,16 @@ class Loop:
             totals = {name: totals.get(name, 0.0) + total for name, total in found.items()}
         totals = processes.summed(totals, self.fabric.device)
         return {name: total / times for name, total in totals.items()}
+
+    def _draw_from(self, seed: int) -> None:
+        """Seeds the generator that the step draws from: that of its device alone.
+
+        torch.manual_seed seeds those of every kind of device, and notes for absent ones where it was called:
+        a millisecond, which is a fifth of a small network's step.
+        """
+        torch.default_generator.manual_seed(seed)
+        if self.fabric.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _demand_finite(self, name: str, value: float, where: str) -> None:
         if not math.isfinite(value):

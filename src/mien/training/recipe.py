@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -11,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mien.errors import RecipeError, hint
-from mien.labels import EMOTIONS, PRECISIONS, SPLITS, WEIGHT_TYPES
+from mien.labels import EMOTIONS, LANDMARK_SPLITS, PRECISIONS, SPLITS, WEIGHT_TYPES
 from mien.storage import packaged
 
 BUDGETS = ("smoke", "cpu", "full")
@@ -33,6 +34,8 @@ class DataSection(Section):
     drop_copies: leave out repeats within the training faces, and validation faces that are pixel copies of
     one of them. resize: bring faces of another size to the network's, as `mien.data.read` does.
     split_seed: draws the splits of data that names subjects and no splits.
+    triplets: of landmarks, which faces are more alike: 'judged', as lies beside the data, or by 'rules' from
+    the labels (system E, 5.2.1).
     """
 
     train: Literal[SPLITS] = "training"  # type: ignore[valid-type]
@@ -43,6 +46,7 @@ class DataSection(Section):
     drop_copies: bool = False
     resize: bool = False
     split_seed: int = Field(0, ge=0)
+    triplets: Literal["rules", "judged"] = "rules"
 
 
 class NamedSection(BaseModel):
@@ -61,6 +65,8 @@ class NamedSection(BaseModel):
 class TrainSection(Section):
     """How it is trained. Learning rates are per step of one mini-batch; weight decay is classic L2.
 
+    epochs: how often each example is seen. iterations: in its place, how many steps are made; the network is
+    then validated, and can be resumed from, after every `validate_every` of them and not after each epoch.
     warmup: epochs over which the learning rate rises in a straight line to the schedule's.
     l2: λ of ½·λ·‖w‖² on the parameters that `l2_on` names. checkpoint_s: seconds between checkpoints
     within an epoch; one is written after every epoch in any case. keep_every: epochs between weights that
@@ -69,6 +75,8 @@ class TrainSection(Section):
     """
 
     epochs: int = Field(40, ge=1)
+    iterations: int | None = Field(None, ge=1)
+    validate_every: int | None = Field(None, ge=1)
     batch_size: int = Field(50, ge=1)
     seed: int = Field(0, ge=0)
     optimiser: NamedSection = NamedSection(name="adam")
@@ -86,6 +94,25 @@ class TrainSection(Section):
     keep_every: int | None = Field(None, ge=1)
     accumulate: int = Field(1, ge=1)
     sync_batch_norm: bool = False
+
+    @model_validator(mode="after")
+    def _whole_rounds(self) -> TrainSection:
+        if (self.iterations is None) != (self.validate_every is None):
+            raise ValueError("expected iterations and validate_every together")
+        if self.iterations and self.validate_every and self.iterations % self.validate_every:
+            raise ValueError(f"iterations {self.iterations}: expected a multiple of {self.validate_every}")
+        return self
+
+    @property
+    def rounds(self) -> int:
+        """How often the network is validated: after each epoch, or after `validate_every` iterations."""
+        if self.iterations is None or self.validate_every is None:
+            return self.epochs
+        return self.iterations // self.validate_every
+
+    def steps(self, examples: int) -> int:
+        """How many steps lie between two validations on so many training examples."""
+        return self.validate_every or math.ceil(examples / self.batch_size)
 
 
 class FrozenSection(Section):
@@ -124,13 +151,15 @@ class ExportSection(Section):
 class PaperRow(Section):
     """One row of published tables: what the paper reports of this recipe under one protocol.
 
-    accuracy: by split, in 0…1. position: of the row in its tables. claim: in place of the section's.
+    accuracy: by split, in 0…1. figures: by split, those of other kinds by name. position: of the row in its
+    tables. claim: in place of the section's.
     """
 
     tables: tuple[str, ...] = Field(min_length=1)
     row: str
     position: int = 0
     accuracy: dict[Literal[SPLITS], float] = {}  # type: ignore[valid-type]
+    figures: dict[Literal[LANDMARK_SPLITS], dict[str, float]] = {}  # type: ignore[valid-type]
     protocol: ProtocolName = "single"
     claim: str = ""
 
@@ -216,6 +245,9 @@ _NAMED: dict[str, Any] = {
 SMOKE: dict[str, Any] = {"data.limit": 400, "train.epochs": 2}
 """What the smoke budget changes in every recipe that says nothing else."""
 
+SMOKE_ITERATIONS: dict[str, Any] = {"train.iterations": 20, "train.validate_every": 10}
+"""What it changes besides where a recipe counts iterations."""
+
 
 def names(folder: Path | None = None) -> list[str]:
     """Every recipe's name, sorted; a file whose name starts with an underscore is only inherited from."""
@@ -238,7 +270,9 @@ def load(
     tree = _merged(deepcopy(_NAMED), _inherited(path, folder, ()))
     changes = tree.get("budget", {}).get(budget, {})
     if budget == "smoke":
-        changes = {**SMOKE, **({"frozen.epochs": 2} if "frozen" in tree else {}), **changes}
+        frozen = {"frozen.epochs": 2} if "frozen" in tree else {}
+        counted = SMOKE_ITERATIONS if "iterations" in tree["train"] else {}
+        changes = {**SMOKE, **frozen, **counted, **changes}
     for key, value in changes.items():
         _assign(tree, key, value)
     for override in overrides:

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mien.errors import RecipeError, hint
 from mien.faces import FaceBatch
-from mien.models import Network
+from mien.landmarks import LandmarkBatch, Triplets
+from mien.models import LandmarkNetwork, Network
 from mien.training.loop import Task
 from mien.training.recipe import explain
 from mien.transforms import Augmentation
@@ -41,7 +42,19 @@ class Materials:
     run: Path
 
 
-Builder = Callable[[Any, Materials], Task]
+@dataclass(frozen=True)
+class LandmarkMaterials:
+    """What a task on landmarks is made of: prepared faces of two splits, and triplets where there are any."""
+
+    network: LandmarkNetwork
+    train: LandmarkBatch
+    validation: LandmarkBatch
+    triplets: Triplets | None
+    validation_triplets: Triplets | None
+    seed: int
+
+
+Builder = Callable[[Any, Any], Task]
 """What a task's class is called with: its validated options and its materials."""
 
 
@@ -51,7 +64,7 @@ class TaskKind:
 
     name: str
     options: type[TaskOptions]
-    network: type[Network]
+    network: type[Network | LandmarkNetwork]
     build: Builder
 
     def validated(self, options: dict[str, Any]) -> TaskOptions:
@@ -64,7 +77,7 @@ class TaskKind:
         except ValidationError as error:
             raise RecipeError(explain(error, self.options, prefix="task")) from error
 
-    def check(self, network: Network) -> None:
+    def check(self, network: Network | LandmarkNetwork) -> None:
         """That it trains networks of this kind.
 
         Raises: RecipeError naming the tasks that do.
@@ -82,7 +95,7 @@ TaskClass = TypeVar("TaskClass", bound=Callable[..., Task])
 
 
 def register(
-    name: str, *, options: type[TaskOptions], network: type[Network]
+    name: str, *, options: type[TaskOptions], network: type[Network | LandmarkNetwork]
 ) -> Callable[[TaskClass], TaskClass]:
     """Class decorator: makes a task available under `name`. network: the base of those that it trains."""
 

@@ -1,0 +1,124 @@
+"""Experiments on landmarks: faces by split, and the triplets of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mien.data import landmarks as data
+from mien.data.landmarks.triplet_rules import by_rules
+from mien.errors import DataError, RecipeError
+from mien.experiments.domain import Domain, Note
+from mien.landmarks import UNLABELLED, LandmarkBatch, Triplets
+from mien.models import LANDMARKS, LandmarkNetwork
+from mien.training.recipe import Recipe
+from mien.training.tasks.registry import LandmarkMaterials
+from mien.transforms import key
+
+TRAINING, VALIDATION = "training", "public"
+"""The splits that are trained and selected on; all others are measured."""
+
+
+@dataclass(frozen=True)
+class LandmarkSplits:
+    """The faces of a run by split, and the triplets of each split that has any."""
+
+    faces: Mapping[str, LandmarkBatch]
+    triplets: Mapping[str, Triplets]
+
+
+class Landmarks(Domain[LandmarkSplits, LandmarkNetwork]):
+    """Prepared landmarks with splits by person."""
+
+    def check(self, recipe: Recipe) -> LandmarkNetwork:
+        """Also that nothing is asked for that is of pictures."""
+        asked = {
+            "augment": recipe.augment,
+            "frozen": recipe.frozen,
+            "start": recipe.start,
+            "data.drop_copies": recipe.data.drop_copies,
+        }
+        for name, value in asked.items():
+            if value:
+                raise RecipeError(
+                    f"recipe {recipe.name}: {name} is for networks that see pictures; remove it"
+                )
+        with torch.device("meta"):
+            return LANDMARKS.find(recipe.model.name).build(recipe.model.options, recipe.data.labels)
+
+    def read(self, recipe: Recipe, path: Path, skip_bad: bool, note: Note) -> LandmarkSplits:
+        """Every split that the data hold; triplets that lie beside them, or by the rules of 5.2.1."""
+        found = data.read(path, skip_bad=skip_bad, split_seed=recipe.data.split_seed)
+        for line in found.faces.left_out:
+            note(line)
+        faces = {name: _limited(found.faces.split(name), recipe) for name in found.faces.splits_held}
+        for name in (TRAINING, VALIDATION):
+            if name not in faces:
+                raise DataError(f"no {name!r} faces in {path}: it holds {', '.join(faces) or 'none'}")
+        return LandmarkSplits(faces, _triplets(recipe, faces, found.triplets, path))
+
+    def build(self, recipe: Recipe, faces: LandmarkSplits, start: str | None, note: Note) -> LandmarkNetwork:
+        """The seed draws the weights; the mean, or the principal components, are of the training faces.
+
+        Raises: RecipeError where it is to start from other weights: it cannot yet.
+        """
+        if start is not None:
+            raise RecipeError(f"--from {start}: networks on landmarks begin with drawn weights; leave it out")
+        with torch.random.fork_rng():
+            torch.manual_seed(key(recipe.train.seed, "weights"))
+            network = LANDMARKS.find(recipe.model.name).build(recipe.model.options, recipe.data.labels)
+        network.fit(faces.faces[TRAINING])
+        return network
+
+    def materials(
+        self, recipe: Recipe, network: LandmarkNetwork, faces: LandmarkSplits, run: Path
+    ) -> LandmarkMaterials:
+        """Training and validation faces with their triplets."""
+        return LandmarkMaterials(
+            network,
+            faces.faces[TRAINING],
+            faces.faces[VALIDATION],
+            faces.triplets.get(TRAINING),
+            faces.triplets.get(VALIDATION),
+            recipe.train.seed,
+        )
+
+    def content(self, faces: LandmarkSplits) -> Iterator[bytes]:
+        """Points, neutral faces and triplets."""
+        for name in (TRAINING, VALIDATION):
+            part = faces.faces[name]
+            yield part.points.tobytes()
+            yield b"" if part.neutral is None else part.neutral.tobytes()
+            if name in faces.triplets:
+                yield faces.triplets[name].rows(part).tobytes()
+                yield faces.triplets[name].votes.tobytes()
+
+
+def _limited(part: LandmarkBatch, recipe: Recipe) -> LandmarkBatch:
+    """As many faces as the recipe's limit, drawn by its seed."""
+    limit = recipe.data.limit
+    if limit is None or limit >= len(part):
+        return part
+    chosen = np.random.default_rng(key(recipe.train.seed, "limit")).permutation(len(part))
+    return part.select(np.sort(chosen[:limit]))
+
+
+def _triplets(
+    recipe: Recipe, faces: Mapping[str, LandmarkBatch], judged: Triplets | None, path: Path
+) -> dict[str, Triplets]:
+    """By split: the judged triplets of its own faces alone, or those of the rules where it has labels."""
+    if recipe.data.triplets == "judged":
+        if judged is None:
+            raise DataError(f"no triplets beside the faces of {path}: expected triplets.csv in that folder")
+        found = {name: judged.within(part) for name, part in faces.items()}
+    else:
+        found = {
+            name: by_rules(part, seed=recipe.data.split_seed)
+            for name, part in faces.items()
+            if (part.labels != UNLABELLED).all()
+        }
+    return {name: triplets for name, triplets in found.items() if len(triplets)}
