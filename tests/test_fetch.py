@@ -281,11 +281,11 @@ def mien(cache: Path, *arguments: str, **environment: str) -> subprocess.Complet
 
 def test_the_command_lists_and_refuses(tmp_path: Path) -> None:
     listed = json.loads(mien(tmp_path, "--json").stdout)
-    assert [each["name"] for each in listed] == ["blazeface", "alexnet"]
+    assert [each["name"] for each in listed] == ["blazeface", "facemesh", "alexnet"]
     assert not any(each["present"] for each in listed)
     lines = mien(tmp_path).stdout.splitlines()
     assert [line.rpartition("; ")[2] for line in lines] == [
-        "not here: mien fetch blazeface", "not here: mien fetch alexnet"
+        "not here: mien fetch blazeface", "not here: mien fetch facemesh", "not here: mien fetch alexnet",
     ]  # fmt: skip
     done = mien(tmp_path, "nothing")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

