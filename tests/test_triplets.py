@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,21 @@ import pytest
 
 from mien.data.landmarks import triplets as files
 from mien.data.landmarks.triplet_rules import by_rules
+from mien.data.landmarks.triplet_selection import KINDS, Selection, select_triplets
+from mien.data.landmarks.triplet_votes import (
+    ALL,
+    LEAST,
+    MIXED,
+    PANELS,
+    SALIENCE,
+    UNANIMOUS,
+    agreement,
+    from_votes,
+    simulated,
+)
 from mien.errors import DataError
-from mien.labels import EMOTIONS, LANDMARK_SPLITS
+from mien.labels import EMOTIONS, FERPLUS_CHOICES, LANDMARK_SPLITS
+from mien.landmark_layout import ACTION_UNITS
 from mien.landmarks import LandmarkBatch, Triplets
 
 NEUTRAL = EMOTIONS.index("neutral")
@@ -106,14 +119,14 @@ ASKED = "reference,first,second,votes_first,votes_second"
     [
         ("", "starts with ''"),
         ("a,b,c\n", "expected the columns reference,nearer"),
-        (f"{JUDGED}\na,b,c,1,0\na,b,c,1\n", "row 2: 4 fields: expected 5"),
-        (f"{JUDGED}\na,,c,1,0\n", "row 1: a name is empty"),
-        (f"{JUDGED}\na,b,a,1,0\n", "row 1: 'a' comes twice"),
-        (f"{JUDGED}\na,b,c,1.5,0\n", "row 1: '1.5' votes: expected a whole number"),
+        (f"{JUDGED}\na,b,c,1,0\na,b,c,1\n", "row 1: 4 fields: expected 5"),
+        (f"{JUDGED}\na,,c,1,0\n", "row 0: a name is empty"),
+        (f"{JUDGED}\na,b,a,1,0\n", "row 0: 'a' comes twice"),
+        (f"{JUDGED}\na,b,c,1.5,0\n", "row 0: '1.5' votes: expected a whole number"),
         (f"{JUDGED}\na,b,c,1,-1\n", "'-1' votes"),
         (f"{JUDGED}\na,b,c,40000,0\n", "'40000' votes"),
-        (f"# note\n{JUDGED}\n\na,b,c,2,3\n", "row 1: 2 voted for the nearer face and 3 for the farther"),
-        (f"{ASKED}\na,b,c,2,2\n", "row 1: 2 votes for the first face and as many"),
+        (f"# note\n{JUDGED}\n\na,b,c,2,3\n", "row 0: 2 voted for the nearer face and 3 for the farther"),
+        (f"{ASKED}\na,b,c,2,2\n", "row 0: 2 votes for the first face and as many"),
         (f'{ASKED}\n"a,b,c,2,2\n', "does not read as CSV"),
     ],
 )
@@ -250,3 +263,247 @@ def test_a_face_that_is_no_reference_is_in_a_triplet() -> None:
 def test_no_fewer_than_one_per_face() -> None:
     with pytest.raises(DataError, match="1 or more"):
         by_rules(posed(2), per_face=0)
+
+
+def crowd(*sizes: int, split: int = 0) -> LandmarkBatch:
+    """As many images of each person, without an emotion."""
+    faces = [(f"{split}-{person:02}", "", 0) for person, n in enumerate(sizes) for _ in range(n)]
+    batch = batch_of(faces, [split] * len(faces), seed=split)
+    return replace(batch, names=np.array([f"{split}/{name}" for name in batch.names]))
+
+
+def times(batch: LandmarkBatch, found: Selection, one_person: bool) -> list[int]:
+    return np.bincount(found.rows[found.one_person == one_person].ravel(), minlength=len(batch)).tolist()
+
+
+def check_questions(batch: LandmarkBatch, found: Selection) -> None:
+    people = [len(set(row)) for row in batch.subjects[found.rows].tolist()]
+    assert people == np.where(found.one_person, 1, 3).tolist()
+    assert (batch.splits[found.rows] == batch.splits[found.rows][:, :1]).all()
+    asked = [(row[0], frozenset(row[1:])) for row in found.rows.tolist()]
+    assert len(set(asked)) == len(asked)
+    assert all(len({*row}) == 3 for row in found.rows.tolist())
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (5,) * 6,
+        (3, 3, 3),
+        (4,) * 9,
+        (3,) * 20,
+        (30, 30, 30),
+        (12, 6, 7, 11),
+        (10, 3, 8, 9),
+        tuple(range(3, 28)),
+    ],
+)
+def test_each_image_is_in_three_triplets_of_each_kind(sizes: Sequence[int]) -> None:
+    batch = crowd(*sizes)
+    for seed in range(3):
+        found = select_triplets(batch, np.arange(len(batch)), seed)
+        check_questions(batch, found)
+        assert times(batch, found, True) == times(batch, found, False) == [3] * len(batch)
+        assert found.notes == ()
+
+
+def test_the_thesis_numbers_of_people_and_images() -> None:
+    rng = np.random.default_rng(0)
+    parts = [
+        crowd(*rng.multinomial(images, rng.dirichlet([20] * people)), split=split)
+        for split, (people, images) in enumerate(((25, 3500), (8, 992), (8, 1110)))
+    ]
+    batch = LandmarkBatch.concatenate(parts, "made for tests")
+    found = select_triplets(batch, np.arange(len(batch)))
+    check_questions(batch, found)
+    assert len(found) == 11_204
+    # Three faces never come twice where there is room.
+    assert len({frozenset(row) for row in found.rows.tolist()}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "alone", "different", "notes"),
+    [
+        ((2, 2, 2), 0, 6, ["6 of 6 images are in fewer than 3 triplets of one person"]),
+        ((4,), 4, 0, ["4 of 4 images are in fewer than 3 triplets of different persons"]),
+        ((6, 3, 3), 12, 9, ["6 of 12 images are in fewer than 3 triplets of different"]),
+        ((10, 2, 1), 10, 3, ["3 of 13 images are in fewer than 3 triplets of one", "12 of 13 images"]),
+        ((4, 1, 1, 1), 4, 4, ["3 of 7 images", "4 of 7 images"]),
+    ],
+)
+def test_where_three_times_cannot_be(
+    sizes: Sequence[int], alone: int, different: int, notes: list[str]
+) -> None:
+    batch = crowd(*sizes)
+    found = select_triplets(batch, np.arange(len(batch)))
+    check_questions(batch, found)
+    assert (int(found.one_person.sum()), int((~found.one_person).sum())) == (alone, different)
+    assert max(times(batch, found, True) + times(batch, found, False)) == 3
+    assert len(found.notes) == len(notes)
+    assert all(said in note for said, note in zip(notes, found.notes, strict=True))
+
+
+def test_selection_is_of_the_seed_and_of_the_split() -> None:
+    parts = crowd(9, 8, 7, 6), crowd(5, 4, 6, split=1)
+    batch = LandmarkBatch.concatenate(parts, "made for tests")
+    every = np.arange(len(batch))
+    found = select_triplets(batch, every, 4)
+    assert found.rows.tolist() == select_triplets(batch, every, 4).rows.tolist()
+    assert found.rows.tolist() != select_triplets(batch, every, 5).rows.tolist()
+    first = select_triplets(batch, every[:30], 4)
+    assert found.rows[: len(first)].tolist() == first.rows.tolist()
+    some_of_them = select_triplets(batch, every[::2], 4)
+    assert set(some_of_them.rows.ravel().tolist()) <= set(every[::2].tolist())
+
+
+def test_nothing_to_select_from() -> None:
+    with pytest.raises(DataError, match="no triplets among 3 images"):
+        select_triplets(crowd(2, 1), np.arange(3))
+    with pytest.raises(DataError, match="no triplets among 0 images"):
+        select_triplets(crowd(2, 1), np.zeros(0, np.int64))
+
+
+def test_agreement_counts_by_split_kind_and_difference() -> None:
+    batch = LandmarkBatch.concatenate([crowd(3, 2, 1), crowd(3, split=1)], "made for tests")
+    rows = np.array([[0, 1, 2], [2, 1, 0], [0, 3, 5], [0, 1, 3], [6, 7, 8]])
+    votes = np.array([[5, 0], [3, 2], [4, 1], [5, 0], [4, 1]], np.int16)
+    found = agreement(batch, Triplets(batch.names[rows], votes))
+    assert found.differences == (5, 3, 1)
+    training = {KINDS[0]: (1, 0, 1), KINDS[1]: (0, 1, 0), MIXED: (1, 0, 0)}
+    public = {KINDS[0]: (0, 1, 0), KINDS[1]: (0, 0, 0), MIXED: (0, 0, 0)}
+    assert found.counts == {
+        "training": training,
+        "public": public,
+        ALL: {KINDS[0]: (1, 1, 1), KINDS[1]: (0, 1, 0), MIXED: (1, 0, 0)},
+    }
+    assert found.total("training") == (2, 1, 1)
+    assert found.to_dict()["public"] == {
+        **{kind: dict(zip("531", counts, strict=True)) for kind, counts in public.items()},
+        "all": {"5": 0, "3": 1, "1": 0},
+    }
+    with pytest.raises(DataError, match="no triplets"):
+        agreement(batch, Triplets(batch.names[rows[:0]], votes[:0]))
+
+
+def expressive(people: int = 25, images: int = 60) -> LandmarkBatch:
+    """Images whose action units come together, as they do in faces."""
+    batch, rng = crowd(*[images] * people), np.random.default_rng(1)
+    together = rng.random((6, 12)) < 0.35
+    shown = rng.random((len(batch), 6)) < 0.3
+    units = (shown.astype(int) @ together > 0) ^ (rng.random((len(batch), 12)) < 0.05)
+    return replace(batch, units=units.astype(np.int8))
+
+
+def test_simulated_raters_agree_as_in_the_thesis() -> None:
+    batch = expressive()
+    asked = select_triplets(batch, np.arange(len(batch)))
+    found = simulated(batch, asked.rows)
+    counts = agreement(batch, found).counts["training"]
+    for kind in KINDS:
+        five, three, one = np.array(counts[kind]) / sum(counts[kind])
+        assert abs(five - UNANIMOUS[kind]) < 0.03
+        assert 0.24 < three < 0.42
+        assert 0.24 < one < 0.42
+    assert "synthetic" in found.source
+    assert (found.votes.sum(axis=1) == 5).all()
+    assert sorted(map(set, found.faces.tolist()), key=sorted) == sorted(
+        map(set, batch.names[asked.rows].tolist()), key=sorted
+    )
+
+
+def test_simulated_raters_go_by_the_action_units() -> None:
+    batch = expressive()
+    asked = select_triplets(batch, np.arange(len(batch))).rows
+    found = simulated(batch, asked, raters=101, seed=2)
+    weights = np.array([SALIENCE[unit] for unit in ACTION_UNITS])
+    rows = found.rows(batch)
+
+    def unlike(a: int, b: int) -> float:
+        return float(
+            sum(w for w, x, y in zip(weights, batch.units[a], batch.units[b], strict=True) if x != y)
+        )
+
+    sure = [
+        unlike(reference, nearer) < unlike(reference, farther)
+        for (reference, nearer, farther), margin in zip(rows.tolist(), found.agreement, strict=True)
+        if margin > 50
+    ]
+    assert len(sure) > 500
+    assert np.mean(sure) > 0.98
+    # Where the points lie plays no part.
+    moved = replace(batch, points=batch.points[::-1].copy())
+    assert simulated(moved, asked, raters=101, seed=2).votes.tolist() == found.votes.tolist()
+
+
+def test_simulated_raters_are_of_the_seed() -> None:
+    batch = expressive(6, 12)
+    rows = select_triplets(batch, np.arange(len(batch))).rows
+    first, again, other = (simulated(batch, rows, seed=seed).votes.tolist() for seed in (0, 0, 1))
+    assert first == again != other
+
+
+def test_faces_that_look_alike_are_judged_by_chance() -> None:
+    batch = crowd(40, 40, 40)
+    batch = replace(batch, units=np.zeros_like(batch.units))
+    found = simulated(batch, select_triplets(batch, np.arange(120)).rows)
+    assert 0.02 < (found.agreement == 5).mean() < 0.13
+
+
+def test_what_simulated_raters_cannot_judge() -> None:
+    batch = crowd(3, 3, 3)
+    rows = select_triplets(batch, np.arange(9)).rows
+    with pytest.raises(DataError, match="4 raters: expected an odd number"):
+        simulated(batch, rows, raters=4)
+    units = batch.units.copy()
+    units[4, 2] = 9
+    with pytest.raises(DataError, match=f"'{batch.names[4]}'.*not coded"):
+        simulated(replace(batch, units=units), rows)
+
+
+def voted(n: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Names, FER+ votes and splits of faces that mix two of the ten choices."""
+    rng = np.random.default_rng(seed)
+    shares = np.stack([rng.dirichlet(np.full(10, 0.15)) for _ in range(n)])
+    votes = np.stack([rng.multinomial(10, share) for share in shares]).astype(np.uint8)
+    return np.array([f"face-{i}" for i in range(n)]), votes, (np.arange(n) % 3 // 2).astype(np.int8)
+
+
+def test_votes_give_the_nearer_face_by_a_slow_check() -> None:
+    names, votes, splits = voted()
+    found = from_votes(names, votes, splits, seed=1)
+    place = {name: i for i, name in enumerate(names.tolist())}
+    columns = [FERPLUS_CHOICES.index(name) for name in FERPLUS_CHOICES[:7]]
+    agrees, asked = 0, set()
+    for (reference, nearer, farther), (for_it, against) in zip(
+        found.faces.tolist(), found.votes.tolist(), strict=True
+    ):
+        r, a, b = place[reference], place[nearer], place[farther]
+        assert splits[r] == splits[a] == splits[b]
+        assert for_it - against >= LEAST
+        assert for_it + against <= PANELS
+        p, q, s = (votes[i, columns] / votes[i, columns].sum() for i in (r, a, b))
+        assert all(2 * votes[i, columns].sum() >= votes[i].sum() for i in (r, a, b))
+        agrees += np.linalg.norm(p - q) < np.linalg.norm(p - s)
+        asked.add((r, frozenset((a, b))))
+    # The voters drawn anew agree with those that there were, but for the closest of calls.
+    assert agrees / len(found) > 0.99
+    assert len(asked) == len(found)
+    assert np.unique(found.faces[:, 0], return_counts=True)[1].max() <= 4
+    assert np.array_equal(found.votes, from_votes(names, votes, splits, seed=1).votes)
+    assert not np.array_equal(found.faces, from_votes(names, votes, splits, seed=2).faces)
+
+
+def test_clear_votes_are_unanimous_and_unclear_ones_left_out() -> None:
+    votes = np.zeros((6, 10), np.uint8)
+    votes[:3, 1] = 10
+    votes[3:, 4] = 10
+    names, splits = np.array(list("abcdef")), np.zeros(6, np.int8)
+    found = from_votes(names, votes, splits)
+    assert (found.votes == [PANELS, 0]).all()
+    happy = np.isin(found.faces, ["a", "b", "c"])
+    assert (happy[:, 0] == happy[:, 1]).all()
+    assert (happy[:, 0] != happy[:, 2]).all()
+    with pytest.raises(DataError, match="no triplets from the votes of 3 training"):
+        from_votes(names[:3], votes[:3], splits[:3])
+    with pytest.raises(DataError, match=r"expected 1 or more, and 1…10"):
+        from_votes(names, votes, splits, least=11)

@@ -20,9 +20,6 @@ from mien.errors import DataError
 from mien.landmarks import LandmarkBatch, Text, Triplets
 from mien.storage import write_text
 
-NAME = "triplets.csv"
-"""The file's name beside a dataset of landmarks."""
-
 QUESTIONS = ("reference", "first", "second")
 """Columns of questions without answers."""
 
@@ -61,7 +58,7 @@ def oriented(faces: Text, votes: NDArray[np.int64], source: str = "") -> Triplet
 def read_triplets(path: Path | str) -> Triplets:
     """Reads a file of judgements, or of raw answers, which it turns by the majority.
 
-    Raises: DataError naming file and row (from 1, without the header) when there is no such file, columns are
+    Raises: DataError naming file and row (from 0, after the header) when there is no such file, columns are
     missing, a name is empty or comes twice, a number of votes is none, or no majority stands behind a row.
     """
     path = Path(path)
@@ -82,7 +79,7 @@ def write_triplets(triplets: Triplets, path: Path | str, note: str = "") -> None
     tied = np.flatnonzero(triplets.agreement == 0)
     if len(tied):
         raise DataError(
-            f"triplet {tied[0] + 1} of {triplets.source or 'the triplets'} has as many votes either way: "
+            f"triplet {tied[0]} of {triplets.source or 'the triplets'} has as many votes either way: "
             "expected a majority; leave it out"
         )
     rows = [
@@ -118,7 +115,7 @@ def check_splits(triplets: Triplets, batch: LandmarkBatch) -> NDArray[np.int64]:
     if len(across):
         names = ", ".join(map(repr, map(str, triplets.faces[across[0]])))
         raise DataError(
-            f"triplet {across[0] + 1} of {triplets.source or 'the triplets'} ({names}) has faces of two "
+            f"triplet {across[0]} of {triplets.source or 'the triplets'} ({names}) has faces of two "
             "splits: expected all three of one, or the test would be trained on"
         )
     return rows
@@ -146,7 +143,7 @@ def _table(path: Path, kinds: dict[tuple[str, ...], _Fault]) -> tuple[tuple[str,
         found = ",".join(lines[0]) if lines else ""
         expected = " or ".join(",".join(kind) for kind in list(kinds)[:2])
         raise DataError(f"{path} starts with {found!r}: expected the columns {expected}")
-    for row, fields in enumerate(lines[1:], start=1):
+    for row, fields in enumerate(lines[1:]):
         if fault := _misshapen(fields, len(header)) or kinds[header](fields):
             raise DataError(f"{path}, row {row}: {fault}")
     return header, lines[1:]
