@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 data = typer.Typer(
     name="data",
     help="Datasets of faces: convert, show, check. FER-2013's CSV, parquet, HDF5, folders of pictures, "
-    "NimStim, KDEF.",
+    "NimStim, KDEF; landmarks: our parquet, BU-3DFE, BP4D.",
     no_args_is_help=True,
 )
 
@@ -77,13 +77,22 @@ def convert(
     split_seed: int = SPLIT_SEED,
     as_json: bool = AS_JSON,
 ) -> None:
-    """Convert a dataset from any format to any other, whole or not at all.
+    """Convert a dataset from any format to any other, whole or not at all; landmarks to our parquet.
 
     Example: mien data convert fer2013.csv fer2013.parquet
     """
     from mien.cli.progress import busy
     from mien.data import WRITABLE, format_of_name, read, write
+    from mien.data.landmarks import detect as landmarks_at
 
+    if landmarks_at(source) is not None:
+        from mien.cli.landmark_data import convert_landmarks, refuse_options_of_pictures
+
+        refuse_options_of_pictures(size=size, assume_split=assume_split, format=format)
+        convert_landmarks(
+            source, target, force=force, skip_bad=skip_bad, split_seed=split_seed, as_json=as_json
+        )
+        return
     chosen = format or format_of_name(target)
     if chosen not in WRITABLE:
         raise DataError(f"unknown format {chosen!r}: expected one of {', '.join(WRITABLE)}")
@@ -190,6 +199,7 @@ def check(
 ) -> None:
     """Check a dataset: bad rows by file and row, exact and near copies, copies of known training sets.
 
+    Of landmarks: people and faces by split, emotion and degree, shares of action units, neutral faces.
     Every bad row is reported. The exit code is 1 where there are any, 0 where there are none.
 
     Example: mien data check fer2013.csv --json
@@ -198,7 +208,14 @@ def check(
     from mien.data import detect, read
     from mien.data.audit import audit
     from mien.data.counts import counts
+    from mien.data.landmarks import detect as landmarks_at
 
+    if landmarks_at(source) is not None:
+        from mien.cli.landmark_data import check_landmarks, refuse_options_of_pictures
+
+        refuse_options_of_pictures(size=size, assume_split=assume_split)
+        check_landmarks(source, split_seed=split_seed, as_json=as_json)
+        return
     with busy(f"reading {source}"):
         batch = read(source, skip_bad=True, assume_split=assume_split, size=size, split_seed=split_seed)
     with share_done("looking for copies") as progress:

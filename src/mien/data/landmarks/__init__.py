@@ -35,10 +35,14 @@ TRIPLETS = "triplets.csv"
 
 @dataclass(frozen=True, slots=True)
 class LandmarkSet:
-    """A dataset: its faces, prepared, with splits and neutral faces, and the triplets beside them."""
+    """A dataset: its faces, prepared, with splits and neutral faces, and the triplets beside them.
+
+    skipped: one line for each face, recording or person that was left out because it was wrong.
+    """
 
     faces: LandmarkBatch
     triplets: Triplets | None = None
+    skipped: tuple[str, ...] = ()
 
 
 def detect(path: Path | str) -> LandmarkFormat | None:
@@ -85,7 +89,7 @@ def read(path: Path | str, *, skip_bad: bool = False, split_seed: int = 0) -> La
     if bad.lines:
         line = f"{len(bad.lines):,} faults, the faces left out; the first: {bad.lines[0]}"
         usable = replace(usable, left_out=(*usable.left_out, line))
-    return LandmarkSet(usable, _triplets(path, usable, bool(bad.lines)))
+    return LandmarkSet(usable, _triplets(path, usable, bool(bad.lines)), tuple(bad.lines))
 
 
 def _triplets(path: Path, faces: LandmarkBatch, partly: bool) -> Triplets | None:
