@@ -22,6 +22,7 @@ from mien.cli.recipes import recipes
 from mien.cli.reproduce import reproduce
 from mien.cli.search import search
 from mien.cli.train import train
+from mien.cli.triplets import triplets
 from mien.errors import MienError
 
 # Typer carries its own copy of click in newer releases and depends on it in older ones.
@@ -69,6 +70,7 @@ app.command()(circumplex)
 app.command()(reproduce)
 app.command()(bench)
 app.add_typer(data)
+app.add_typer(triplets)
 
 
 def _stop(message: str, code: int) -> NoReturn:
