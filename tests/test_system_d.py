@@ -28,11 +28,12 @@ from mien.evaluation.maps.quality import Rate
 from mien.experiments import table_runs
 from mien.labels import EMOTIONS, SIX
 from mien.papers import map_claims, pair_table
-from mien.papers.map_claims import CLAIMS, FAILS, HOLDS, NEVER_RUN, PARTLY, Judged, Runs, verdict
+from mien.papers.map_claims import CLAIMS, Judged, Runs, verdict
 from mien.papers.map_runs import MapRun
 from mien.papers.published import draw_figure
 from mien.papers.sources import Sources
 from mien.papers.tables import placed
+from mien.papers.verdicts import FAILS, HOLDS, NEVER_RUN, PARTLY
 from mien.training import recipe as known
 from synthetic import face_batch
 

@@ -27,10 +27,9 @@ from mien.papers.map_runs import (
 )
 from mien.papers.sheet import Block, Sheet
 from mien.papers.sources import Sources
+from mien.papers.verdicts import FAILS, HOLDS, PARTLY, together
 
 TITLE = "the paper's claims, and what our runs say"
-
-HOLDS, PARTLY, FAILS, NEVER_RUN = "holds", "partly", "does not hold", "never run"
 
 APART = (EVEN, AS_PUBLISHED)
 """Recipes that claims are judged by too: batches with even emotions, and the paper's own data."""
@@ -80,10 +79,7 @@ class Claim:
 
 def verdict(judged: Sequence[Judged]) -> str:
     """Over seeds, by the rule that `OVER_SEEDS` states; 'never run' where there is none."""
-    found = {each.verdict for each in judged}
-    if not found:
-        return NEVER_RUN
-    return found.pop() if len(found) == 1 else PARTLY
+    return together([each.verdict for each in judged])
 
 
 def sheet(sources: Sources) -> Sheet:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mien.papers import confusion, map_claims, maps, moving_means, pair_table, parameters, people
+from mien.papers import (
+    confusion,
+    landmark_claims,
+    landmark_settings,
+    landmark_tables,
+    map_claims,
+    maps,
+    moving_means,
+    pair_table,
+    parameters,
+    people,
+)
 from mien.papers.map_runs import RUNS
 from mien.papers.sheet import Sheet
 from mien.papers.sources import Sources
@@ -32,5 +43,8 @@ SHEETS: dict[str, SheetKind] = {
     "D/claims": SheetKind(map_claims.TITLE, map_claims.sheet, RUNS),
     "D/maps": SheetKind(maps.TITLE, maps.sheet, RUNS),
     "D/table-1": SheetKind(pair_table.TITLE, pair_table.sheet),
+    "E/claims": SheetKind(landmark_claims.TITLE, landmark_claims.sheet, landmark_claims.RUNS),
+    **{name: SheetKind(title, make) for name, (title, make) in landmark_settings.SHEETS.items()},
+    **{name: SheetKind(title, make, name) for name, (title, make) in landmark_tables.SHEETS.items()},
 }
 """By name on the command line."""
