@@ -131,9 +131,9 @@ def _chosen(found: tuple[Format, Path], source: Path, splits: list[str]) -> Face
     if not wanted.any():
         raise DataError(f"no {' or '.join(splits)} faces in {source}: it holds {', '.join(left)}")
     if left:
-        print(
-            f"not read: {(~wanted).sum():,} faces of {', '.join(left)}; --split names more", file=sys.stderr
-        )
+        number = int((~wanted).sum())
+        told = f"not read: {number:,} face{'s' * (number != 1)} of {', '.join(left)}"
+        print(f"{told}; '--split {left[0]}' reads such", file=sys.stderr)
     return batch.select(wanted)
 
 
@@ -233,14 +233,19 @@ def _write(out: Path, batch: Any) -> None:
 
 
 def _tell(faces: list[PictureFace], pictures: Pictures | None, listed: bool) -> None:
-    """How many were found and left out, on standard error; and a table of the faces where nothing else
-    holds them: of a dataset, of which there are many, the counts alone."""
+    """How many were found and left out, and a table of the faces where nothing else holds them.
+
+    Of a dataset, which has many, the counts stand for the table; of pictures they are told on standard error
+    where any face was left out.
+    """
     from mien.inference.landmarker import counts_of
 
     if listed and pictures:
         _show(faces, pictures.read)
     for split, counted in counts_of(faces).items():
         total = sum(counted.values())
+        if pictures and total == counted[""]:
+            continue
         of = f" of {split}" if pictures is None else ""
         why = [f"{number:,} {reason}" for reason, number in counted.most_common() if reason]
         left = f"; left out: {', '.join(why)}" if why else ""

@@ -18,7 +18,7 @@ MESH_POINTS: NDArray[np.int64] = np.array(
         193, 198, 129,
         417, 420, 358,
         64, 98, 97, 326, 327, 294,
-        61, 40, 37, 0, 267, 270, 291, 321, 405, 17, 181, 91,
+        61, 39, 37, 0, 267, 269, 291, 321, 314, 17, 84, 91,
         78, 81, 13, 311, 308, 402, 14, 178,
         234, 132, 58, 172, 136, 150, 176, 152, 400, 379, 365, 397, 288, 361, 454,
     )
@@ -51,7 +51,8 @@ between the eyes is 1. So a pitch of 0 is how people hold their heads in picture
 RIGID: NDArray[np.int64] = np.array([*_RIGID, *MIRROR[list(_RIGID)]])
 """Numbers of the landmarks by which a head's turn is told, first those of the right side."""
 
-_STRAIGHT = np.array([*_RIGID.values(), *((-x, y, z) for x, y, z in _RIGID.values())])
+STRAIGHT: NDArray[np.float64] = np.array([*_RIGID.values(), *((-x, y, z) for x, y, z in _RIGID.values())])
+"""(16, 3): where `RIGID` lie on a straight head."""
 
 _IN_PICTURE = np.array(
     [i for region in REGIONS if not region.name.endswith(("brow", "jaw")) for i in region.indices]
@@ -98,7 +99,7 @@ def head_angles(points: NDArray[np.floating]) -> Floats:
     """
     seen = points[:, RIGID].astype(np.float64)
     seen = seen - seen.mean(axis=1, keepdims=True)
-    straight = _STRAIGHT - _STRAIGHT.mean(axis=0)
+    straight = STRAIGHT - STRAIGHT.mean(axis=0)
     left, _, right = np.linalg.svd(np.einsum("npi,pj->nij", seen, straight))
     # A reflection is no turn: the least direction is flipped where the best fit would be one.
     flips = np.ones((len(seen), 3))
