@@ -245,8 +245,20 @@ def test_the_surface_goes_through_every_landmark() -> None:
 def test_a_mirrored_face_has_the_mirrored_surface() -> None:
     points = FACE + np.random.default_rng(2).normal(0, 0.03, FACE.shape)
     turned = points[MIRROR] * [-1, 1, 1]
-    one, other = (draw_face(each, size=64, light=Light((0, 0, 1)), lines=False) for each in (points, turned))
-    assert (np.abs(one.astype(int) - other[:, ::-1]) > 8).mean() < 0.01
+    one, other = surface.surface(points)[0], surface.surface(turned)[0] * [-1, 1, 1]
+    apart = np.linalg.norm(one[:, None] - other[None], axis=2)
+    assert apart.min(axis=0).max() < 1e-9
+    assert apart.min(axis=1).max() < 1e-9
+
+
+def test_a_camera_shows_all_of_its_faces() -> None:
+    faces = np.stack([FACE, FACE * 1.4 - [0, 0.3, 0], np.full_like(FACE, np.nan)])
+    seen = surface.camera_for(faces, 20).project(surface.surface(faces[1])[0], (100, 100))
+    assert seen[:, :2].min() > 0
+    assert seen[:, :2].max() < 100
+    assert surface.camera_for(np.full_like(FACE, np.nan)) == Camera(
+        centre=surface.CENTRE, height=surface.HEIGHT
+    )
 
 
 def test_the_surface_is_one_piece_with_three_openings() -> None:

@@ -152,34 +152,51 @@ def rasterise(projected: Floats, triangles: Integers, size: tuple[int, int]) -> 
     nearest = np.full(height * width, -np.inf)
     winner = np.full(height * width, EMPTY, np.int64)
     weights = np.zeros((height * width, 3))
-    for boxed, under in _candidates(projected[triangles][:, :, :2], size):
-        corners = projected[triangles[boxed]]
-        shares, inside = _barycentric(corners, _middles(under, width))
-        shares, pixels, faces = shares[inside], under[inside], boxed[inside]
-        nearness = (shares * corners[inside, :, 2]).sum(axis=1)
+    planes = _planes(projected[triangles])
+    for boxed, columns, rows in _candidates(projected[triangles][:, :, :2], size):
+        values = planes[boxed, 0] * (columns + 0.5)[:, None]
+        values += planes[boxed, 1] * (rows + 0.5)[:, None]
+        values += planes[boxed, 2]
+        inside = np.flatnonzero(values[:, :3].min(axis=1) >= -_ON_EDGE)
+        pixels, nearness = (rows * width + columns)[inside], values[inside, 3]
         before = nearest[pixels]
         np.maximum.at(nearest, pixels, nearness)
-        best = (nearness == nearest[pixels]) & (nearness > before)
+        best = np.flatnonzero((nearness == nearest[pixels]) & (nearness > before))
         # Backwards, so that of equally near ones the first is written last.
-        at = np.flatnonzero(best)[::-1]
-        winner[pixels[at]] = faces[at]
-        weights[pixels[at]] = shares[at]
+        at = best[::-1]
+        winner[pixels[at]] = boxed[inside[at]]
+        weights[pixels[at]] = values[inside[at], :3]
     return Fragments(winner.reshape(size), weights.reshape(height, width, 3))
 
 
-def _candidates(corners: Floats, size: tuple[int, int]) -> Iterator[tuple[Integers, Integers]]:
-    """Triangles and the pixels of their bounding boxes, in parts: pairs of (P,) triangle and (P,) pixel.
+def _planes(corners: Floats) -> Floats:
+    """What is linear within triangles (F, 3, 3), as factors of column, row and 1: (F, 3, 4).
+
+    The four are the shares of the three corners, and the nearness. Without area: no share is ever enough.
+    """
+    x, y, near = np.moveaxis(corners, 2, 0)
+    after, last = np.roll(np.arange(3), -1), np.roll(np.arange(3), -2)
+    factors = np.stack([y[:, after] - y[:, last], x[:, last] - x[:, after], np.zeros_like(x)], axis=1)
+    area = (x * factors[:, 0]).sum(axis=1)
+    flat = area == 0
+    factors /= np.where(flat, 1.0, area)[:, None, None]
+    # From a corner of its own each share is measured, so that shares are exact near the triangle.
+    factors[:, 2] = -factors[:, 0] * x[:, after] - factors[:, 1] * y[:, after]
+    planes = np.concatenate([factors, np.einsum("fik,fk->fi", factors, near)[:, :, None]], axis=2)
+    planes[flat] = [[0], [0], [-1]]
+    return np.asarray(planes)
+
+
+def _candidates(corners: Floats, size: tuple[int, int]) -> Iterator[tuple[Integers, Integers, Integers]]:
+    """Triangles and the pixels of their bounding boxes, in parts: (P,) triangle, column and row.
 
     corners: (F, 3, 2). A pixel counts where its middle lies in the box. Parts come in the triangles' order.
     """
     height, width = size
     ends = np.array([width, height])
-    with np.errstate(invalid="ignore"):
-        low = np.clip(np.ceil(corners.min(axis=1) - 0.5), 0, ends)
-        high = np.clip(np.floor(corners.max(axis=1) - 0.5) + 1, 0, ends)
+    low = np.clip(np.ceil(corners.min(axis=1) - 0.5), 0, ends)
+    high = np.clip(np.floor(corners.max(axis=1) - 0.5) + 1, 0, ends)
     sides = np.maximum(high - low, 0)
-    # A corner that is not finite: the triangle is nowhere.
-    sides[~np.isfinite(sides).all(axis=1)] = 0
     drawn = np.flatnonzero(sides.prod(axis=1) > 0)
     low, sides = low[drawn].astype(np.int64), sides[drawn].astype(np.int64)
     counts = sides.prod(axis=1)
@@ -191,25 +208,7 @@ def _candidates(corners: Floats, size: tuple[int, int]) -> Iterator[tuple[Intege
         place = np.arange(len(repeated)) - start
         columns = low[repeated, 0] + place % sides[repeated, 0]
         rows = low[repeated, 1] + place // sides[repeated, 0]
-        yield drawn[repeated], rows * width + columns
-
-
-def _middles(pixels: Integers, width: int) -> Floats:
-    """Column and row of the middles of pixels that are counted row by row: (P, 2)."""
-    return np.asarray(np.stack([pixels % width, pixels // width], axis=1) + 0.5, np.float64)
-
-
-def _barycentric(corners: Floats, points: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Shares of three corners (P, 3, ≥2) in a point (P, 2), and whether it lies within: (P, 3), (P,)."""
-    first, second, third = (corners[:, corner, :2] for corner in range(3))
-    one, two, there = second - first, third - first, points - first
-    area = one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]
-    flat = area == 0
-    divisor = np.where(flat, 1.0, area)
-    b = (there[:, 0] * two[:, 1] - there[:, 1] * two[:, 0]) / divisor
-    c = (one[:, 0] * there[:, 1] - one[:, 1] * there[:, 0]) / divisor
-    shares = np.stack([1 - b - c, b, c], axis=1)
-    return shares, (shares >= -_ON_EDGE).all(axis=1) & ~flat
+        yield drawn[repeated], columns, rows
 
 
 def render(

@@ -20,8 +20,8 @@ from mien.landmark_layout import COUNT, MIRROR, REGIONS
 from mien.rendering.face_plan import MIDDLE, RIGHT, RIGHT_LANDMARKS, RIGHT_TRIANGLES
 from mien.rendering.rasteriser import Camera, Floats, Integers, Light, render, vertex_normals
 
-_HALVINGS = 3
-"""How often each triangle's sides are halved: about 9,000 vertices."""
+_HALVINGS = 2
+"""How often each triangle's sides are halved: about 2,300 vertices."""
 
 _LINE_STEPS = 6
 """Parts of a line from one landmark to the next."""
@@ -29,9 +29,10 @@ _LINE_STEPS = 6
 _LINE_WIDTH, _LINE_LIFT = 0.016, 0.02
 """Of lines, in distances between the eyes: how wide, and how far before the surface, to be seen on it."""
 
-SKIN = (0.93, 0.86, 0.80)
+_SKIN = (0.93, 0.86, 0.80)
 _LIPS = (0.80, 0.55, 0.52)
 _BROWS = (0.45, 0.37, 0.33)
+_COLOURS = (_SKIN, _BROWS, _LIPS)
 _LINES = (0.25, 0.22, 0.24)
 _MOUTH = (0.30, 0.13, 0.13)
 _WHITE = (0.97, 0.96, 0.94)
@@ -43,6 +44,9 @@ CENTRE = (0.0, -0.42, -0.25)
 
 HEIGHT = 3.2
 """How much a picture of a prepared face shows: some air around an open mouth."""
+
+_FOREHEAD, _AIR = 0.5, 1.12
+"""How much of the surface lies above the brows, and how many times a face's extent a picture shows."""
 
 _EYE_DEPTH, _EYE_RADIUS = 0.235, 0.24
 
@@ -78,12 +82,14 @@ TRIANGLES: Integers = _triangles()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Mesh:
-    """A fine surface. plain (V, 3); follows (V, 83): how far each vertex goes along with each landmark."""
+    """A fine surface or line. plain (V, 3): the plain face's. follows (V, 83): how far each vertex goes along
+    with each landmark. triangles (F, 3), kinds (F,): which of `_COLOURS` each has.
+    """
 
     plain: Floats
     follows: Floats
     triangles: Integers
-    colours: Floats
+    kinds: Integers
 
     def through(self, points: Floats) -> Floats:
         return self.plain + self.follows @ (points - NODES[:COUNT])
@@ -97,7 +103,7 @@ def draw_face(
     light: Light | None = None,
     lines: bool = True,
     background: ArrayLike = 255,
-    supersample: int = 3,
+    supersample: int = 2,
 ) -> NDArray[np.uint8]:
     """A face as a shaded surface with its landmarks' lines.
 
@@ -125,6 +131,17 @@ def draw_face(
         background=background,
         supersample=supersample,
     )
+
+
+def camera_for(faces: ArrayLike, yaw: float = 0.0) -> Camera:
+    """From the front, or turned by some degrees, and as far as all of some faces (…, 83, 3) need."""
+    points = np.asarray(faces, np.float64).reshape(-1, 3)
+    points = points[np.isfinite(points).all(axis=1)]
+    if not len(points):
+        return Camera(yaw=yaw, centre=CENTRE, height=HEIGHT)
+    low, high = points[:, 1].min(), points[:, 1].max() + _FOREHEAD
+    height = max(HEIGHT, _AIR * (high - low), _AIR * 2 * np.abs(points[:, 0]).max())
+    return Camera(yaw=yaw, centre=(CENTRE[0], float(low + high) / 2, CENTRE[2]), height=float(height))
 
 
 def surface(points: ArrayLike) -> tuple[Floats, Integers]:
@@ -156,9 +173,16 @@ class _Part:
 
 
 def _skin(points: Floats) -> _Part:
+    """The surface, its vertices once for each colour, so that brows and lips end in a sharp line."""
     mesh = _mesh()
     vertices = mesh.through(points)
-    return _Part(vertices, mesh.triangles, vertex_normals(vertices, mesh.triangles), mesh.colours)
+    normals = vertex_normals(vertices, mesh.triangles)
+    return _Part(
+        np.tile(vertices, (len(_COLOURS), 1)),
+        mesh.triangles + len(vertices) * mesh.kinds[:, None],
+        np.tile(normals, (len(_COLOURS), 1)),
+        np.repeat(_COLOURS, len(vertices), axis=0),
+    )
 
 
 def _mouth(points: Floats) -> _Part:
@@ -261,23 +285,24 @@ def _halved(plan: Floats, triangles: Integers) -> tuple[Floats, Integers]:
     )
 
 
-def _meshed(plan: Floats, triangles: Integers, colours: Floats) -> _Mesh:
+def _meshed(plan: Floats, triangles: Integers, kinds: Integers) -> _Mesh:
     knots = _plan(NODES)
-    return _Mesh(_spline(knots, plan) @ NODES, _spline(knots[:COUNT], plan), triangles, colours)
+    return _Mesh(_spline(knots, plan) @ NODES, _spline(knots[:COUNT], plan), triangles, kinds)
 
 
 @functools.cache
 def _mesh() -> _Mesh:
-    plan, triangles = _plan(NODES), TRIANGLES
+    knots = _plan(NODES)
+    middles = knots[TRIANGLES].mean(axis=1)
+    kinds = np.zeros(len(TRIANGLES), np.int64)
+    for kind, names in ((1, ("right_brow", "left_brow")), (2, ("outer_lips",))):
+        for name in names:
+            kinds[_within(knots[list(_region(name))], middles)] = kind
+    plan, triangles = knots, TRIANGLES
     for _ in range(_HALVINGS):
         plan, triangles = _halved(plan, triangles)
-    colours = np.tile(SKIN, (len(plan), 1))
-    knots = _plan(NODES)
-    for name in ("right_brow", "left_brow"):
-        colours[_within(knots[list(_region(name))], plan)] = _BROWS
-    inner = _within(knots[list(_region("inner_lips"))], plan)
-    colours[_within(knots[list(_region("outer_lips"))], plan) | inner] = _LIPS
-    return _meshed(plan, triangles, colours)
+        kinds = np.tile(kinds, 4)
+    return _meshed(plan, triangles, kinds)
 
 
 def _within(outline: Floats, places: Floats) -> NDArray[np.bool_]:
@@ -311,4 +336,4 @@ def _line_mesh() -> _Mesh:
         parts = [a + shares * (b - a) for a, b in itertools.pairwise(stops)]
         lines += parts if region.closed else [*parts, stops[-1:]]
     plan = np.vstack(lines)
-    return _meshed(plan, np.zeros((0, 3), np.int64), np.zeros((0, 3)))
+    return _meshed(plan, np.zeros((0, 3), np.int64), np.zeros(0, np.int64))
