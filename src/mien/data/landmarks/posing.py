@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from mien.data.landmarks.facekit import FaceBasis
 from mien.data.landmarks.preprocessing import rotations
+from mien.data.landmarks.splits import POSED
 from mien.labels import EMOTIONS, LANDMARK_SPLITS, SIX
-from mien.landmark_layout import ACTION_UNITS, COUNT, REGIONS, UNKNOWN_UNIT
+from mien.landmark_layout import ACTION_UNITS, COUNT, LOWER_LIDS, REGIONS, UNKNOWN_UNIT, UPPER_LIDS
 from mien.landmarks import LandmarkBatch
 
 Doubles = NDArray[np.float64]
@@ -150,14 +151,23 @@ class Cast:
         resting = np.abs(rng.normal(0, v.resting, len(UNITS))) * _MAY_REST
         return Person(rest + np.einsum("u,usvc->vc", resting, effects), effects, strengths * sides)
 
-    def photographed(self, person: Person, weights: Doubles, rng: np.random.Generator) -> Doubles:
-        """The landmarks (N, 83, 3) of a person at weights (N, U) of `UNITS`, as a scanner would have them."""
-        v = self.variation
+    def moved(self, person: Person, weights: Doubles) -> Doubles:
+        """The landmarks (N, 83, 3) of a person at weights (N, U) of `UNITS`."""
+        fullest = self.variation.fullest
         # A muscle that is asked for ever more gives ever less.
-        active = v.fullest * np.tanh(weights[:, :, None] * person.strengths / v.fullest)
-        faces = person.rest + np.einsum("nus,usvc->nvc", active, person.effects)
-        faces += rng.normal(0, v.noise_cm, faces.shape)
-        angles = rng.normal(0, v.head, (len(faces), 3)).astype(np.float32)
+        active = fullest * np.tanh(weights[:, :, None] * person.strengths / fullest)
+        by_side = active.reshape(len(weights), -1) @ person.effects.reshape(-1, COUNT * 3)
+        faces = person.rest + by_side.reshape(-1, COUNT, 3)
+        # Closed lids meet; the model's sum of a blink and a squint would pass one through the other.
+        for upper, lower in zip(UPPER_LIDS, LOWER_LIDS, strict=True):
+            faces[:, upper, 1] = np.maximum(faces[:, upper, 1], faces[:, lower[::-1], 1])
+        return np.asarray(faces)
+
+    def photographed(self, person: Person, weights: Doubles, rng: np.random.Generator) -> Doubles:
+        """The same as a scanner would have them, with errors, the head turned a little."""
+        faces = self.moved(person, weights)
+        faces += rng.normal(0, self.variation.noise_cm, faces.shape)
+        angles = rng.normal(0, self.variation.head, (len(faces), 3)).astype(np.float32)
         return np.asarray(np.einsum("nij,nvj->nvi", rotations(angles), faces))
 
 
@@ -246,7 +256,7 @@ def posed_faces(
     """
     chosen = variation or Variation()
     cast = Cast(basis, chosen)
-    splits = _person_splits(people, seed)
+    splits = person_splits(people, POSED, seed)
     everyone = [("P", i, splits[i]) for i in range(people)]
     everyone += [("U", i, LANDMARK_SPLITS.index("unseen")) for i in range(unseen)]
     faces = []
@@ -272,11 +282,11 @@ def posed_faces(
     )
 
 
-def _person_splits(people: int, seed: int) -> list[int]:
-    """Each person's index into `LANDMARK_SPLITS`: a tenth each public and private, the others training."""
-    held_out = people // 10
+def person_splits(people: int, shares: tuple[float, float, float], seed: int) -> list[int]:
+    """Each person's index into `LANDMARK_SPLITS`, drawn: training, public and private by these shares."""
+    held_out = [round(people * share) for share in shares[1:]]
     splits = np.zeros(people, np.int64)
     order = np.random.default_rng([seed, 2]).permutation(people)
-    splits[order[:held_out]] = LANDMARK_SPLITS.index("public")
-    splits[order[held_out : 2 * held_out]] = LANDMARK_SPLITS.index("private")
+    splits[order[: held_out[0]]] = LANDMARK_SPLITS.index("public")
+    splits[order[held_out[0] : sum(held_out)]] = LANDMARK_SPLITS.index("private")
     return [int(split) for split in splits]
