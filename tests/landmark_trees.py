@@ -23,7 +23,7 @@ def a_face() -> np.ndarray:
     lips = [np.array([[-np.cos(a), np.sin(a)] for a in np.arange(n) * 2 * np.pi / n]) for n in (12, 8)]
     jaw = np.array([[np.cos(a), np.sin(a)] for a in np.pi + np.arange(15) * np.pi / 14])
     places = {
-        "right_eye": eye + [-32, 40], "right_brow": brow + [-32, 62],
+        "right_eye": eye + np.array([-32, 40]), "right_brow": brow + np.array([-32, 62]),
         "right_nose": np.array([[-6, 30], [-9, 15], [-14, 5]]),
         "nostrils": np.column_stack([np.linspace(-12, 12, 6), [0, -3, -5, -5, -3, 0]]),
         "outer_lips": lips[0] * [25, 10] - [0, 30], "inner_lips": lips[1] * [18, 4] - [0, 30],

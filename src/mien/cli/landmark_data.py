@@ -149,16 +149,14 @@ def _people(counted: dict[str, Any]) -> Table:
 
 
 def _emotions(counted: dict[str, Any]) -> Table:
-    """Each emotion's faces, and in brackets how many of them have each degree where degrees are known."""
+    """Each emotion, and below it each degree where degrees are known: it fits the narrowest terminal."""
     columns = _columns(counted)
-    table = _table("faces (by degree)", columns)
+    table = _table("faces", columns)
     for name, degrees in counted["emotions"].items():
-        cells = []
-        for part in columns.values():
-            held = part["emotions"].get(name, {})
-            each = ", ".join(f"{held.get(degree, 0):,}" for degree in degrees)
-            cells.append(f"{sum(held.values()):,}" + (f" ({each})" if list(degrees) != ["0"] else ""))
-        table.add_row(name, *cells)
+        held = [part["emotions"].get(name, {}) for part in columns.values()]
+        table.add_row(name, *(f"{sum(each.values()):,}" for each in held))
+        for degree in degrees if list(degrees) != ["0"] else ():
+            table.add_row(f"  degree {degree}", *(f"{each.get(degree, 0):,}" for each in held))
     return table
 
 
