@@ -92,7 +92,7 @@ def triplets(faces: dict[str, LandmarkBatch]) -> dict[str, Triplets]:
     }
 
 
-# --- People -------------------------------------------------------------------------------------------------
+# --- People ----------------------------------------------------------------------------------------------
 
 
 def test_people_are_drawn_with_replacement_and_alike_for_the_same_seed() -> None:
@@ -169,27 +169,31 @@ def test_differences_are_paired_by_person() -> None:
     assert difference_interval([ours], [ours, ours]).ci95 == pytest.approx((0.0, 0.0), abs=1e-15)
 
 
-def test_differences_over_runs_are_those_of_a_loop() -> None:
+def test_differences_draw_people_and_runs() -> None:
     rng = np.random.default_rng(7)
-    names = [f"p{i}" for i in range(9)]
-    ours, theirs = ([{p: [int(rng.integers(10)), 10] for p in names} for _ in range(n)] for n in (3, 2))
-    found = difference_interval(ours, theirs, seed=3)
-
-    def share(runs: list[dict[str, list[int]]]) -> float:
-        return sum(counts[p][0] for counts in runs for p in names) / sum(
-            counts[p][1] for counts in runs for p in names
-        )
-
-    assert found.value == pytest.approx(share(ours) - share(theirs))
-    swapped = difference_interval(theirs, ours, seed=3)
-    assert swapped.value == pytest.approx(-found.value)
-    assert found.ci95 is not None
-    assert found.ci95[0] < found.value < found.ci95[1]
-    # A run that is far from the others widens the interval: seeds are resampled too.
-    spread = [ours[0], {p: [10, 10] for p in names}, {p: [0, 10] for p in names}]
-    steady = [ours[0]] * 3
-    widths = [np.ptp(difference_interval(runs, theirs).ci95 or (0, 0)) for runs in (spread, steady)]
-    assert widths[0] > 1.5 * widths[1]
+    # People with unlike numbers of faces; the second side has fewer runs.
+    total = rng.integers(4, 40, size=9)
+    held = [
+        np.stack([rng.binomial(total, rate) for rate in rates]) for rates in ([0.8, 0.7, 0.4], [0.3, 0.5])
+    ]
+    ours, theirs = (
+        [{f"p{i}": [int(k), int(n)] for i, (k, n) in enumerate(zip(run, total, strict=True))} for run in side]
+        for side in held
+    )
+    found = difference_interval(ours, theirs, resamples=5000, seed=3)
+    whole = [side.sum() / (len(side) * total.sum()) for side in held]
+    assert found.value == pytest.approx(whole[0] - whole[1])
+    values = []
+    for _ in range(5000):
+        people = rng.integers(9, size=9)
+        shares = []
+        for side in held:
+            runs = rng.integers(len(side), size=len(side))
+            shares.append(side[runs][:, people].sum() / (len(runs) * total[people].sum()))
+        values.append(shares[0] - shares[1])
+    assert found.ci95 == pytest.approx(tuple(np.percentile(values, [2.5, 97.5])), abs=0.015)
+    assert (found.people, found.runs) == (9, (3, 2))
+    assert found == difference_interval(ours, theirs, resamples=5000, seed=3)
 
 
 def test_differences_need_the_same_people() -> None:
@@ -199,7 +203,7 @@ def test_differences_need_the_same_people() -> None:
         difference_interval([], [{"p": [1, 2]}])
 
 
-# --- Triplets -----------------------------------------------------------------------------------------------
+# --- Triplets --------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=30, deadline=None)
@@ -253,7 +257,7 @@ def test_a_collapsed_representation_shows_as_tied(batch: LandmarkBatch) -> None:
         triplet_figures(np.zeros((10, 3)), part, judged.select(np.array([], np.int64)))
 
 
-# --- Emotions -----------------------------------------------------------------------------------------------
+# --- Emotions --------------------------------------------------------------------------------------------
 
 
 def clusters(seed: int, n: int = 120, spread: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -310,6 +314,14 @@ def test_what_can_be_told_apart_is_and_noise_is_not() -> None:
     assert collapsed.accuracies["private"] == (parts[2][1] == most).mean()
 
 
+def test_the_smallest_of_equally_good_costs_is_taken() -> None:
+    (train, y), (validation, vy) = (clusters(seed, spread=0.05) for seed in range(2))
+    probe = svm_accuracy(train, y, validation, vy, {})
+    perfect = [cost for cost, accuracy in probe.tried if accuracy == 1.0]
+    assert len(perfect) > 1
+    assert probe.cost == perfect[0]
+
+
 def test_svm_accuracy_refuses() -> None:
     x, y = clusters(0)
     none = (np.zeros((0, 5)), np.zeros(0, np.int64))
@@ -331,7 +343,7 @@ def test_scaling_gives_a_mean_squared_length_of_one() -> None:
     assert (Scaling.of(np.ones((4, 2)))(np.ones((4, 2))) == 0).all()
 
 
-# --- Action units -------------------------------------------------------------------------------------------
+# --- Action units ----------------------------------------------------------------------------------------
 
 
 def answers(seed: int, n: int = 80, width: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -354,9 +366,7 @@ def slow_f1(units: np.ndarray, scores: np.ndarray) -> float:
         precisions.append(hit / (hit + false) if hit + false else 0.0)
         recalls.append(hit / (hit + missed) if hit + missed else 0.0)
         weights.append(hit + missed)
-    p, r = (
-        sum(w * v for w, v in zip(weights, vs, strict=True)) / sum(weights) for vs in (precisions, recalls)
-    )
+    p, r = np.average(precisions, weights=weights), np.average(recalls, weights=weights)
     return 2 * p * r / (p + r) if p + r else 0.0
 
 
@@ -473,7 +483,7 @@ def test_action_units_refuse() -> None:
         action_units(x, both, x, units, {})
 
 
-# --- Baselines and dimensions ---------------------------------------------------------------------------------
+# --- Baselines and dimensions ----------------------------------------------------------------------------
 
 
 def test_baselines_are_those_of_the_thesis_and_of_differences() -> None:
@@ -516,13 +526,13 @@ def test_divergence_is_that_of_two_normals() -> None:
     rng = np.random.default_rng(15)
     mean, log_variance = rng.normal(size=(9, 4)), rng.normal(size=(9, 4))
     kl = divergence(mean, log_variance)
-    grid = np.linspace(-30, 30, 60_001)
+    grid, step = np.linspace(-30, 30, 60_001, retstep=True)
     for k in range(4):
         total = 0.0
         for m, v in zip(mean[:, k], np.exp(log_variance[:, k]), strict=True):
             q = np.exp(-((grid - m) ** 2) / (2 * v)) / np.sqrt(2 * np.pi * v)
             log_ratio = -((grid - m) ** 2) / (2 * v) - np.log(v) / 2 + grid**2 / 2
-            total += np.trapezoid(q * log_ratio, grid)
+            total += (q * log_ratio).sum() * step
         assert kl[k] == pytest.approx(total / 9, abs=1e-6)
     assert (divergence(np.zeros((3, 2)), np.zeros((3, 2))) == 0).all()
     # What the threshold rests on.
@@ -536,13 +546,14 @@ def test_active_dimensions_are_those_that_leave_the_prior() -> None:
     log_variance = np.log(np.where(np.arange(6) < 3, 0.1, 0.999)) * np.ones((500, 1))
     assert active_dimensions(divergence(z, log_variance)) == 3
     assert active_dimensions(np.zeros(4)) == 0
+    assert active_dimensions(np.array([0.5, 0.4, 0.1]), threshold=0.4) == 1
     with pytest.raises(DataError, match="not finite"):
         active_dimensions(np.array([0.1, np.nan]))
     with pytest.raises(DataError, match=r"means \(0, 4\)"):
         divergence(np.zeros((0, 4)), np.zeros((0, 4)))
 
 
-# --- All of it ------------------------------------------------------------------------------------------------
+# --- All of it -------------------------------------------------------------------------------------------
 
 
 def test_evaluate_gives_every_figure(faces: dict[str, LandmarkBatch], triplets: dict[str, Triplets]) -> None:
@@ -613,6 +624,20 @@ def test_unlabelled_faces_are_passed_over(faces: dict[str, LandmarkBatch]) -> No
     assert "accuracy" not in part["unseen"]
     person = str(faces["private"].subjects[-1])
     assert part["private"]["right"][person] == whole["private"]["right"][person]
+
+
+def test_splits_without_positives_or_negatives(faces: dict[str, LandmarkBatch]) -> None:
+    bare = {name: replace(p, labels=np.full(len(p), UNLABELLED, np.int64)) for name, p in faces.items()}
+    absent, present = np.zeros_like(faces["private"].units), np.ones_like(faces["unseen"].units)
+    some = bare | {
+        "private": replace(bare["private"], units=absent),
+        "unseen": replace(bare["unseen"], units=present),
+    }
+    splits = evaluate(representation("pca-20", faces), some, {}, resamples=20)["splits"]
+    assert "f1" not in splits["private"]
+    assert splits["unseen"]["auc"] is splits["unseen"]["auc_ci95"] is None
+    assert 0 < splits["unseen"]["f1"] <= 1
+    assert splits["unseen"]["coded"] == len(present)
 
 
 def test_evaluate_refuses(faces: dict[str, LandmarkBatch], triplets: dict[str, Triplets]) -> None:

@@ -18,8 +18,12 @@ from mien.errors import DataError
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-COSTS: tuple[float, ...] = tuple(10.0 ** (step / 2) for step in range(-2, 13))
-"""The C that are tried, 0.1 to 1,000,000, two a decade: for data centred and of mean squared length 1."""
+COSTS: tuple[float, ...] = tuple(10.0 ** (step / 2) for step in range(-4, 7))
+"""The C that are tried, 0.01 to 1,000, two a decade: for data centred and of mean squared length 1.
+
+All 249 coordinates of posed faces are best at 1 to 10 and lose on both sides; of 20 to 50 components, and of
+components scaled to equal variance as latent means nearly are, the accuracy no longer changes above 100.
+"""
 
 _MOST_STEPS = 10_000
 
