@@ -15,7 +15,7 @@ from mien.landmark_layout import ACTION_UNITS, COUNT
 from mien.landmarks import LandmarkBatch, Triplets
 from mien.losses import divergence, log_likelihood, triplet_penalty
 from mien.models import LANDMARKS
-from mien.models.landmark_vae import Dropout, Encoded, LandmarkVAE
+from mien.models.landmark_vae import Encoded, KeptELU, LandmarkVAE
 from mien.training.optimisers import Progress
 from mien.training.tasks.landmark_vae import LandmarkVAETask, LandmarkVAETaskOptions
 from mien.training.tasks.registry import LandmarkMaterials
@@ -167,7 +167,7 @@ def test_loss_of_a_minibatch_against_a_loop(anneal_all: bool) -> None:
         for sample in range(2):
             total += float((x[b] - found.faces[sample, b].detach()).square().sum()) / (2 * 0.02 * 2)
         for k in range(4):
-            mu, log_variance = float(found.mean[b, k]), float(found.log_variance[b, k])
+            mu, log_variance = found.mean[b, k].item(), found.log_variance[b, k].item()
             total += 0.6 * -0.5 * (1 + log_variance - mu**2 - math.exp(log_variance))
     total *= n / 3
     assert made.triplets is not None
@@ -254,18 +254,47 @@ def test_neutral_faces_are_needed_by_model_2() -> None:
 
 @pytest.mark.parametrize("keep", [0.9, 0.5, 1.0])
 def test_dropout_keeps_its_share_and_the_mean(keep: float) -> None:
-    layer = Dropout(keep)
+    layer = KeptELU(keep)
     torch.manual_seed(0)
-    units = torch.ones(1000, 401)
-    kept = layer(units)
+    kept = layer(torch.ones(1000, 401))
     share = float((kept != 0).double().mean())
-    assert share == pytest.approx(keep, abs=5 * math.sqrt(keep * (1 - keep) / units.numel()) + 1e-5)
+    assert share == pytest.approx(keep, abs=5 * math.sqrt(keep * (1 - keep) / kept.numel()) + 1e-5)
     assert torch.unique(kept).tolist() == pytest.approx([0.0, 1 / keep] if keep < 1 else [1.0])
     # No pattern within the words that one random number is cut into.
     columns = (kept != 0).double().reshape(-1)[: 4 * 100_000].reshape(-1, 4).mean(dim=0)
     assert columns.tolist() == pytest.approx([keep] * 4, abs=0.01)
+
+
+def test_elu_with_dropout_is_elu_times_its_mask() -> None:
+    layer = KeptELU(0.7)
+    units = rows(30, 11)
+    torch.manual_seed(2)
+    found = layer(units.clone())
+    kept = found != 0
+    assert 0.5 < float(kept.double().mean()) < 0.9
+    assert torch.allclose(found, torch.nn.functional.elu(units) * kept / 0.7, atol=1e-12)
     layer.eval()
-    assert torch.equal(layer(units), units)
+    assert torch.equal(layer(units), torch.nn.functional.elu(units))
+
+
+def test_gradient_of_elu_with_dropout() -> None:
+    layer, weight = KeptELU(0.6), rows(5, 4, seed=1)
+
+    def seeded(units: Tensor) -> Tensor:
+        torch.manual_seed(7)
+        # It overwrites its input, which is another layer's output and no leaf.
+        result: Tensor = layer(units @ weight)
+        return result
+
+    assert torch.autograd.gradcheck(seeded, (rows(6, 5, grad=True),))
+
+
+def test_decoder_is_its_layers_over_z_and_y_together() -> None:
+    own = network(neutral=True).double()
+    z, y = rows(3, 5, 4), rows(5, COUNT * 3, seed=1)
+    given = torch.cat([z, y.expand(3, *y.shape)], dim=2).flatten(0, 1)
+    expected = own.decoder(given).unflatten(0, (3, 5)).float()
+    assert torch.allclose(own.decode(z, y), expected, atol=1e-6)
 
 
 def test_parameter_counts_of_the_thesis_layers() -> None:

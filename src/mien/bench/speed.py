@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from mien.bench.landmarks import landmark_speed
 from mien.bench.pairs import PairSpeed, pair_speed
 from mien.bench.subjects import Subject, random_faces, ready
 from mien.bench.timing import median_time, median_times
@@ -25,6 +26,7 @@ from mien.ledger import machine
 from mien.models import Classifier, Embedder, Network
 from mien.models.multi_crop import MultiCrop
 from mien.models.onnx_file import export
+from mien.training.recipe import Recipe
 
 _MATRIX = 2048
 _INFERENCE_BATCHES = (1, 64)
@@ -86,27 +88,37 @@ def multiply_adds(network: Network) -> int:
 
 
 def measure(
-    subjects: Iterable[Subject], *, seconds: float = 3.0, note: Callable[[str], None] = lambda line: None
+    subjects: Iterable[Subject | Recipe],
+    *,
+    seconds: float = 3.0,
+    note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Speeds on this machine, as `mien bench --json` prints them.
 
-    seconds: time spent on each measurement. The data are random faces: no dataset is needed.
+    subjects: networks on pictures, and recipes of autoencoders on landmarks. seconds: time spent on each
+    measurement. The data are random faces: no dataset is needed.
     """
     asked = list(subjects)
     rates = {}
     for precision in dict.fromkeys(each.train.precision for each in asked):
         note(f"matrix product of {_MATRIX}², {_NUMBERS[precision]}".replace("torch.", ""))
         rates[precision] = matrix_rate(seconds / 2, precision)
-    speeds = []
+    speeds: list[dict[str, Any]] = []
+    landmarks: list[dict[str, Any]] = []
     for each in asked:
         note(each.name)
-        speeds.append(asdict(_speed(each, seconds, rates[each.train.precision])))
+        precision = each.train.precision
+        if isinstance(each, Recipe):
+            landmarks.append(asdict(landmark_speed(each, _NUMBERS[precision], seconds)))
+        else:
+            speeds.append(asdict(_speed(each, seconds, rates[precision])))
     return {
         "machine": machine(),
         "seconds": seconds,
         "matrix_rate_gflop_s": {precision: round(rate / 1e9, 1) for precision, rate in rates.items()},
         "formula": "share of matrix rate = train images/s × multiply-adds × 6 / matrix rate, same precision",
         "networks": speeds,
+        "landmarks": landmarks,
     }
 
 

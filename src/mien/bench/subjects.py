@@ -12,7 +12,7 @@ import torch
 from mien.errors import ModelError
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, PRECISIONS
-from mien.models import Architecture, Classifier, Embedder, Network, architecture
+from mien.models import LANDMARKS, Architecture, Classifier, Embedder, Network, architecture
 from mien.training import recipe
 from mien.training.loop import Loop, Task
 from mien.training.recipe import NamedSection, TrainSection
@@ -55,8 +55,12 @@ class Subject:
         return kind.build(kind.validated({**self.task.options, **options}), materials)
 
 
-def subject(name: str, *, batch_size: int | None = None, precision: str | None = None) -> Subject:
+def subject(
+    name: str, *, batch_size: int | None = None, precision: str | None = None
+) -> Subject | recipe.Recipe:
     """The recipe of that name, or else the network, in 32 bits on mirrored faces.
+
+    A recipe of an autoencoder on landmarks is measured as it is.
 
     batch_size, precision: in place of the recipe's.
     Raises: ModelError when there is neither, or the precision is unknown.
@@ -67,6 +71,8 @@ def subject(name: str, *, batch_size: int | None = None, precision: str | None =
     changes = {key: value for key, value in changes.items() if value is not None}
     if name in recipe.names():
         asked = recipe.load(name)
+        if asked.model.name in LANDMARKS.all():
+            return _on_landmarks(asked, changes)
         return Subject(
             name,
             asked.model.name,
@@ -85,6 +91,14 @@ def subject(name: str, *, batch_size: int | None = None, precision: str | None =
         Augmentation(mirror=0.5),
         TrainSection().model_copy(update=changes),
     )
+
+
+def _on_landmarks(asked: recipe.Recipe, changes: dict[str, Any]) -> recipe.Recipe:
+    with torch.device("meta"):
+        network = LANDMARKS.find(asked.model.name).build(asked.model.options)
+    if not network.parameter_count():
+        raise ModelError(f"{asked.name} trains nothing: expected a recipe of a network that learns")
+    return asked.model_copy(update={"train": asked.train.model_copy(update=changes)})
 
 
 def ready(task: Task, settings: TrainSection, folder: Path) -> Loop:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mien.cli.extras import require
 from mien.cli.tables import table_console
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def bench(
@@ -28,7 +31,9 @@ def bench(
 
     A recipe is measured as it trains: its batch size, augmentation, loss and precision. For networks that map
     faces, also what the loss over all pairs saves: one step on 504 faces and their 126,756 pairs against two
-    forward passes a pair. siamese_alexnet takes minutes for that, and 9 GB of memory.
+    forward passes a pair. siamese_alexnet takes minutes for that, and 9 GB of memory. For autoencoders on
+    landmarks, such as e/model-2: iterations a second, and how much longer a whole one takes than its matrix
+    products alone.
 
     Example: mien bench conv_net a/bkvgg12
     """
@@ -68,11 +73,34 @@ def bench(
         f"{found['machine']['processor']}, {found['machine']['threads']} threads, "
         + ", ".join(f"matrix product {rate} GFLOP/s in {name}" for name, rate in rates.items())
     )
-    console.print(table)
+    if found["networks"]:
+        console.print(table)
+    if found["landmarks"]:
+        console.print(_of_landmarks(found["landmarks"]))
     for each in found["networks"]:
         if each["pairs"] is not None:
             console.print(_saving(each["subject"], each["pairs"]))
     console.print(found["formula"], style="dim")
+
+
+def _of_landmarks(speeds: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table(
+        "recipe", "precision", "batch", "iterations/s", "ms/iteration", "its matrix products, ms", "ratio",
+        box=None, header_style="bold",
+    )  # fmt: skip
+    for each in speeds:
+        table.add_row(
+            each["subject"],
+            each["precision"],
+            str(each["batch_size"]),
+            f"{each['iterations_s']:,.0f}",
+            f"{1000 * each['step_s']:.2f}",
+            f"{1000 * each['products_s']:.2f}",
+            f"{each['ratio']:.2f}",
+        )
+    return table
 
 
 def _saving(name: str, pairs: dict[str, Any]) -> str:

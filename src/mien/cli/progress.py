@@ -13,10 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from mien.training.loop import Report, State
+    from mien.training.recipe import TrainSection
 
 
 @contextmanager
-def training_progress(epochs: int) -> Iterator[tuple[Report, Callable[[str], None]]]:
+def training_progress(settings: TrainSection) -> Iterator[tuple[Report, Callable[[str], None]]]:
     """A bar over all steps with loss, accuracy, images/s and time left; and how to say a line beside it."""
     console = Console(stderr=True)
     columns = (
@@ -26,7 +27,8 @@ def training_progress(epochs: int) -> Iterator[tuple[Report, Callable[[str], Non
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"epoch 1/{epochs}", figures="", total=None)
+        epochs = settings.rounds
+        task = bar.add_task("", figures="", total=None)
 
         def report(state: State, steps: int, figures: dict[str, float]) -> None:
             text = "  ".join(
@@ -41,7 +43,9 @@ def training_progress(epochs: int) -> Iterator[tuple[Report, Callable[[str], Non
                 task,
                 completed=done,
                 total=epochs * steps,
-                description=f"epoch {state.epoch + 1}/{epochs}",
+                description=f"epoch {state.epoch + 1}/{epochs}"
+                if settings.iterations is None
+                else f"iteration {done:,}/{settings.iterations:,}",
                 figures=text,
             )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -70,7 +70,7 @@ def train(
             # What follows the training is the first process's work, as is everything that is written.
             fit(order)
             return
-        with training_progress(order.recipe.train.epochs) as (report, note):
+        with training_progress(order.recipe.train) as (report, note):
             entry = run_training(order, report=report, note=note)
     if ledger is not None:
         from mien.ledger import write
@@ -81,12 +81,22 @@ def train(
 
         typer.echo(json.dumps(entry))
         return
-    when = f"in epoch {entry['budget']['best_epoch']} of {entry['budget']['epochs']}"
-    typer.echo(f"{_found(entry)} {when}; report: {out / 'report.html'}")
+    typer.echo(f"{_found(entry)}{_when(entry['budget'])}; report: {out / 'report.html'}")
+
+
+def _when(budget: dict[str, Any]) -> str:
+    """When the selected weights were reached; nothing where none were learned."""
+    if not budget["epochs"]:
+        return ""
+    if "iterations" in budget:
+        return f" after {budget['best_iteration']:,} of {budget['iterations']:,} iterations"
+    return f" in epoch {budget['best_epoch']} of {budget['epochs']}"
 
 
 def _found(entry: Entry) -> str:
     """What was measured, in a line: accuracy, or how often a face's neighbours on the map name it right."""
+    if "landmarks" in entry:
+        return _found_of_landmarks(entry["landmarks"]["splits"])
     if entry["figures"]:
         split, figures = next(iter(entry["figures"].items()))
         name = "accuracy"
@@ -98,3 +108,13 @@ def _found(entry: Entry) -> str:
         name = f"accuracy of {figures['k']} neighbours"
     low, high = figures["accuracy_ci95" if entry["figures"] else "ci95"]
     return f"{name} on {split}: {figures['accuracy']:.4f} (95 % interval {low:.4f}…{high:.4f})"
+
+
+def _found_of_landmarks(splits: dict[str, Any]) -> str:
+    """On the test people, or else on those of validation: what a linear classifier reads, and triplets."""
+    split = next(name for name in ("private", "public", "training") if name in splits)
+    names = {"accuracy": "accuracy", "f1": "F1", "auc": "AUC"}
+    found = [f"{title} {splits[split][key]:.4f}" for key, title in names.items() if splits[split].get(key)]
+    if "triplets" in splits[split]:
+        found.append(f"triplets satisfied {splits[split]['triplets']['all']['share']:.4f}")
+    return f"{', '.join(found) or 'nothing to measure'} on {split} ({splits[split]['people']} people)"

@@ -52,6 +52,8 @@ def _entry(
     network: Network | LandmarkNetwork, recipe: Recipe, begun: dict[str, Any], state: State
 ) -> ledger.Entry:
     spent = {"epochs": state.epoch, "best_epoch": state.best_epoch + 1, "seconds": round(state.seconds, 1)}
+    if (every := recipe.train.validate_every) is not None:
+        spent |= {"iterations": state.epoch * every, "best_iteration": (state.best_epoch + 1) * every}
     selected = {
         "split": recipe.data.validation,
         "figure": recipe.train.select,
