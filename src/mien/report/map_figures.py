@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mien.errors import DataError
 from mien.labels import EMOTIONS
+from mien.report.moving import write_animation
 from mien.report.spacing import direction, spread_angles, spread_points
 from mien.report.style import EMOTION_COLOURS, FAINT, INK, WIDTH, blank, png, styled
-from mien.storage import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,8 +60,6 @@ _MARGIN = 0.06
 
 _SECONDS, _LAST_SECONDS = 0.6, 2.5
 """How long an animation shows a map, and its last one."""
-
-_NEAR_WHITE = 244
 
 
 Floats = NDArray[np.float64]
@@ -278,26 +276,12 @@ def map_animation(
     Raises: DataError when there is no frame, and what `embedding_map` does; StorageError when the path cannot
     be written.
     """
-    from PIL import Image
-
     faces = [FaceMap.of(title, points, labels) for title, points in frames]
     if not faces:
         raise DataError("no map to animate: expected at least one")
     limits = _limits(faces)
     pictures = [_picture(each, limits) for each in faces]
-    # One palette for all: colours keep their shade from map to map, and the file stays small.
-    sheet = Image.new("RGB", (pictures[0].width, sum(picture.height for picture in pictures)))
-    for number, picture in enumerate(pictures):
-        sheet.paste(picture, (0, number * picture.height))
-    palette = sheet.quantize(255, dither=Image.Dither.NONE)
-    shades = np.array(palette.getpalette()).reshape(-1, 3)
-    # The palette has shades near white, and the paper would be drawn in one of them.
-    shades[(shades > _NEAR_WHITE).all(axis=1)] = 255
-    palette.putpalette(shades.ravel().tolist())
-    shown = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
-    times = [round(1000 * seconds)] * (len(shown) - 1) + [round(1000 * max(seconds, _LAST_SECONDS))]
-    with atomic(path) as temporary:
-        shown[0].save(temporary, format="GIF", save_all=True, append_images=shown[1:], duration=times, loop=0)
+    write_animation(pictures, [seconds] * (len(pictures) - 1) + [max(seconds, _LAST_SECONDS)], path)
 
 
 @styled
