@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien import fetching
+from mien.data.landmarks.neutral import with_neutrals
 from mien.data.landmarks.picture_names import picture_names
 from mien.data.landmarks.preprocessing import prepared, rotations
 from mien.errors import FetchError, ImageError, ModelError
@@ -27,6 +29,7 @@ from mien.inference.mesh_map import (
     landmarks_of,
     mirrored_landmarks_of,
 )  # fmt: skip
+from mien.labels import EMOTIONS
 from mien.landmark_layout import COUNT, LOWER_LIDS, MIRROR, REGIONS, UPPER_LIDS
 
 # MediaPipe's lines of the mesh (face_landmarks_connections), of the right side and of the left in one order.
@@ -230,6 +233,7 @@ def reading(
 
 
 PICTURE = np.zeros((200, 200), np.uint8)
+FRAME = Face((0, 0, 200, 200), 1.0)
 
 
 def test_a_believed_face_is_the_mean_in_and_out_of_the_mirror() -> None:
@@ -311,11 +315,27 @@ def test_a_dataset_keeps_labels_splits_and_rows() -> None:
 def test_a_turned_face_is_prepared_as_a_straight_one() -> None:
     turned = straight_face() @ rotations(np.array([[10, -20, 15]], np.float32))[0].T
     faces = [
-        PictureFace(name, Face((0, 0, 200, 200), 1.0), Landmarker(Told({0.0: told})).read(PICTURE), name)
+        PictureFace(name, FRAME, Landmarker(Told({0.0: told})).read(PICTURE), name)
         for name, told in (("straight", reading(straight_face())), ("turned", reading(turned)))
     ]
     points = prepared(batch_of(faces)).points
     np.testing.assert_allclose(points[1], points[0], atol=2e-3)
+
+
+def test_named_people_are_posed_and_have_neutral_faces() -> None:
+    turned = straight_face() @ rotations(np.array([[10, -20, 15]], np.float32))[0].T
+    mesh = Told({0.0: reading(turned)})
+    labels = np.array([EMOTIONS.index(name) for name in ("happy", "neutral", "neutral", "sad")])
+    people = np.array(["Ann", "Ann", "Ben", "Ben"])
+    named = replace(dataset(), labels=labels, subjects=people)
+    batch = batch_of(list(faces_in_dataset(Landmarker(mesh), named)))
+    assert batch.subjects.tolist() == people.tolist()
+    assert not batch.angles.any()
+    faces = with_neutrals(prepared(batch))
+    expected = prepared(batch_of([PictureFace("it", FRAME, Landmarker(mesh).read(PICTURE), "it")])).points
+    np.testing.assert_allclose(faces.points, np.repeat(expected, 4, axis=0), atol=1e-5)
+    assert faces.neutral is not None
+    np.testing.assert_array_equal(faces.neutral, faces.points[[1, 1, 2, 2]])
 
 
 def test_no_face_makes_an_empty_batch() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.data.landmarks.picture_names import picture_names
-from mien.data.landmarks.preprocessing import faults
+from mien.data.landmarks.preprocessing import faults, rotations
 from mien.faces import Face, FaceBatch
 from mien.inference import mesh_map
 from mien.inference.detectors import Detector
@@ -181,13 +181,20 @@ def counts_of(faces: Iterable[PictureFace]) -> dict[str, Counter[str]]:
 def batch_of(faces: Sequence[PictureFace], source: str = "the picture") -> LandmarkBatch:
     """The believed faces as landmarks, those left out told in `left_out`.
 
-    Each is a recording of one frame, so that `prepared` turns it straight by its angles; no face is known to
-    be its person's neutral one.
+    A face whose person is not known is a recording of one frame, so that `prepared` turns it straight by its
+    angles, and has no neutral face. One whose person the dataset names counts as posed, among whom the face
+    labelled neutral is found; `prepared` turns no posed face, so it is turned straight here, its angles 0.
     Raises: DataError when two faces share a name.
     """
     kept = [each for each in faces if not each.found.reason]
     n = len(kept)
     names = np.array([each.name for each in kept], np.str_).reshape(n)
+    people = np.array([each.person for each in kept], np.str_).reshape(n)
+    points = np.array([each.found.points for each in kept], np.float32).reshape(n, COUNT, 3)
+    angles = np.array([each.found.angles for each in kept], np.float32).reshape(n, 3)
+    posed = people != names
+    points[posed] = points[posed] @ rotations(angles[posed])
+    angles[posed] = 0
     lines = [
         f"{counted[reason]:,} of {sum(counted.values()):,} {split} faces: {reason}"
         for split, counted in counts_of(faces).items()
@@ -195,15 +202,15 @@ def batch_of(faces: Sequence[PictureFace], source: str = "the picture") -> Landm
         if counted[reason]
     ]
     return LandmarkBatch(
-        points=np.array([each.found.points for each in kept], np.float32).reshape(n, COUNT, 3),
+        points=points,
         names=names,
-        subjects=np.array([each.person for each in kept], np.str_).reshape(n),
+        subjects=people,
         labels=np.array([each.label for each in kept], np.int64),
         degrees=np.zeros(n, np.int8),
         units=np.full((n, len(ACTION_UNITS)), UNKNOWN_UNIT, np.int8),
         splits=np.array([LANDMARK_SPLITS.index(each.split) for each in kept], np.int8),
-        sequences=names,
-        angles=np.array([each.found.angles for each in kept], np.float32).reshape(n, 3),
+        sequences=np.where(posed, "", names),
+        angles=angles,
         source=source,
         left_out=tuple(lines),
     )
