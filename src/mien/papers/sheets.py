@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mien.papers import (
     confusion,
     landmark_claims,
+    landmark_data,
     landmark_settings,
     landmark_tables,
     map_claims,
@@ -44,6 +45,7 @@ SHEETS: dict[str, SheetKind] = {
     "D/maps": SheetKind(maps.TITLE, maps.sheet, RUNS),
     "D/table-1": SheetKind(pair_table.TITLE, pair_table.sheet),
     "E/claims": SheetKind(landmark_claims.TITLE, landmark_claims.sheet, landmark_claims.RUNS),
+    **{name: SheetKind(title, make) for name, (title, make) in landmark_data.SHEETS.items()},
     **{name: SheetKind(title, make) for name, (title, make) in landmark_settings.SHEETS.items()},
     **{name: SheetKind(title, make, name) for name, (title, make) in landmark_tables.SHEETS.items()},
 }
