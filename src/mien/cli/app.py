@@ -16,6 +16,7 @@ from mien.cli.embed import embed
 from mien.cli.evaluate import evaluate
 from mien.cli.fetch import fetch
 from mien.cli.landmarks import landmarks
+from mien.cli.latent import latent
 from mien.cli.models import models
 from mien.cli.predict import predict
 from mien.cli.recipes import recipes
@@ -60,6 +61,7 @@ def root(
 app.command()(predict)
 app.command()(embed)
 app.command()(landmarks)
+app.command()(latent)
 app.command()(fetch)
 app.command()(models)
 app.command()(recipes)
