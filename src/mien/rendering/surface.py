@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from mien.errors import DataError
 from mien.landmark_layout import COUNT, MIRROR, REGIONS
 from mien.rendering.face_plan import MIDDLE, RIGHT, RIGHT_LANDMARKS, RIGHT_TRIANGLES
+from mien.rendering.parts import Part, joined, openings, region
 from mien.rendering.rasteriser import Camera, Floats, Integers, Light, render, vertex_normals
 
 _HALVINGS = 2
@@ -34,10 +35,6 @@ _LIPS = (0.80, 0.55, 0.52)
 _BROWS = (0.45, 0.37, 0.33)
 _COLOURS = (_SKIN, _BROWS, _LIPS)
 _LINES = (0.25, 0.22, 0.24)
-_MOUTH = (0.30, 0.13, 0.13)
-_WHITE = (0.97, 0.96, 0.94)
-_IRIS = (0.36, 0.45, 0.50)
-_PUPIL = (0.08, 0.08, 0.09)
 
 CENTRE = (0.0, -0.42, -0.25)
 """The middle of a prepared face, with its forehead and the depth to its ears."""
@@ -47,8 +44,6 @@ HEIGHT = 3.2
 
 _FOREHEAD, _AIR = 0.5, 1.12
 """How much of the surface lies above the brows, and how many times a face's extent a picture shows."""
-
-_EYE_DEPTH, _EYE_RADIUS = 0.235, 0.24
 
 
 def _mirrored(points: Floats) -> Floats:
@@ -116,15 +111,15 @@ def draw_face(
     places = _checked(points)
     camera = camera or Camera(centre=CENTRE, height=HEIGHT)
     light = light or Light()
-    parts = [_skin(places), _mouth(places), _eye(places, "right_eye"), _eye(places, "left_eye")]
+    parts = [_skin(places), *openings(places)]
     if lines:
         parts.append(_lines(places, camera, light))
-    starts = np.cumsum([0, *(len(part.vertices) for part in parts[:-1])])
+    whole = joined(parts)
     return render(
-        np.concatenate([part.vertices for part in parts]),
-        np.concatenate([part.triangles + start for part, start in zip(parts, starts, strict=True)]),
-        normals=np.concatenate([part.normals for part in parts]),
-        albedo=np.concatenate([part.colours for part in parts]),
+        whole.vertices,
+        whole.triangles,
+        normals=whole.normals,
+        albedo=whole.colours,
         size=size,
         camera=camera,
         light=light,
@@ -162,22 +157,12 @@ def _checked(points: ArrayLike) -> Floats:
     return places.reshape(COUNT, 3)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """Something to draw: vertices, normals and colours (V, 3), triangles (F, 3)."""
-
-    vertices: Floats
-    triangles: Integers
-    normals: Floats
-    colours: Floats
-
-
-def _skin(points: Floats) -> _Part:
+def _skin(points: Floats) -> Part:
     """The surface, its vertices once for each colour, so that brows and lips end in a sharp line."""
     mesh = _mesh()
     vertices = mesh.through(points)
     normals = vertex_normals(vertices, mesh.triangles)
-    return _Part(
+    return Part(
         np.tile(vertices, (len(_COLOURS), 1)),
         mesh.triangles + len(vertices) * mesh.kinds[:, None],
         np.tile(normals, (len(_COLOURS), 1)),
@@ -185,43 +170,7 @@ def _skin(points: Floats) -> _Part:
     )
 
 
-def _mouth(points: Floats) -> _Part:
-    """The dark between the lips: a fan behind them, as wide as the outer lips so that no gap is seen."""
-    rim = points[list(_region("outer_lips"))] - [0, 0, 0.05]
-    middle = points[list(_region("inner_lips"))].mean(axis=0) - [0, 0, 0.2]
-    number = np.arange(len(rim))
-    fan = np.stack([np.full_like(number, len(rim)), np.roll(number, -1), number], axis=1)
-    vertices = np.vstack([rim, middle])
-    ahead = np.tile([0.0, 0.0, 1.0], (len(vertices), 1))
-    return _Part(vertices, fan, ahead, np.tile(_MOUTH, (len(vertices), 1)))
-
-
-def _eye(points: Floats, name: str) -> _Part:
-    """An eyeball's front that looks ahead, behind the lids: rings around its axis, each of one colour."""
-    lids = points[list(_region(name))]
-    middle = (lids[0] + lids[4]) / 2
-    centre = np.array([middle[0], lids[:, 1].mean(), lids[:, 2].mean() - _EYE_DEPTH])
-    rings = ((0.0, _PUPIL), (0.036, _PUPIL), (0.038, _IRIS), (0.080, _IRIS), (0.088, _WHITE), (0.15, _WHITE),
-             (0.20, _WHITE), (0.235, _WHITE))  # fmt: skip
-    turns = np.linspace(0, 2 * np.pi, 32, endpoint=False)
-    vertices = np.concatenate(
-        [
-            np.stack(
-                [r * np.cos(turns), r * np.sin(turns), np.full(len(turns), np.sqrt(_EYE_RADIUS**2 - r**2))],
-                axis=1,
-            )
-            for r, _ in rings
-        ]
-    )
-    number = np.arange(len(vertices)).reshape(len(rings), len(turns))
-    a, b = number[:-1], np.roll(number[:-1], -1, axis=1)
-    c, d = number[1:], np.roll(number[1:], -1, axis=1)
-    faces = np.concatenate([np.stack([a, c, d], -1).reshape(-1, 3), np.stack([a, d, b], -1).reshape(-1, 3)])
-    colours = np.repeat([colour for _, colour in rings], len(turns), axis=0)
-    return _Part(vertices + centre, faces, vertices, colours)
-
-
-def _lines(points: Floats, camera: Camera, light: Light) -> _Part:
+def _lines(points: Floats, camera: Camera, light: Light) -> Part:
     """The regions' lines as ribbons that face the viewer, drawn in their colour whatever the light."""
     along = _line_mesh().through(points)
     across, up, towards = camera.rotation
@@ -246,11 +195,7 @@ def _lines(points: Floats, camera: Camera, light: Light) -> _Part:
         start += length
     places = np.concatenate(vertices)
     normals = np.tile(np.asarray(light.direction) @ camera.rotation, (len(places), 1))
-    return _Part(places, np.concatenate(triangles), normals, np.tile(_LINES, (len(places), 1)))
-
-
-def _region(name: str) -> range:
-    return next(region.indices for region in REGIONS if region.name == name)
+    return Part(places, np.concatenate(triangles), normals, np.tile(_LINES, (len(places), 1)))
 
 
 def _plan(places: Floats) -> Floats:
@@ -297,7 +242,7 @@ def _mesh() -> _Mesh:
     kinds = np.zeros(len(TRIANGLES), np.int64)
     for kind, names in ((1, ("right_brow", "left_brow")), (2, ("outer_lips",))):
         for name in names:
-            kinds[_within(knots[list(_region(name))], middles)] = kind
+            kinds[_within(knots[list(region(name))], middles)] = kind
     plan, triangles = knots, TRIANGLES
     for _ in range(_HALVINGS):
         plan, triangles = _halved(plan, triangles)
@@ -329,11 +274,11 @@ def _line_lengths() -> tuple[tuple[int, bool], ...]:
 def _line_mesh() -> _Mesh:
     """The regions' lines one after another, `_LINE_STEPS` points a part."""
     knots, lines = _plan(NODES), []
-    for region in REGIONS:
-        corners = knots[list(region.indices)]
-        stops = np.vstack([corners, corners[:1]]) if region.closed else corners
+    for known in REGIONS:
+        corners = knots[list(known.indices)]
+        stops = np.vstack([corners, corners[:1]]) if known.closed else corners
         shares = np.arange(_LINE_STEPS)[:, None] / _LINE_STEPS
         parts = [a + shares * (b - a) for a, b in itertools.pairwise(stops)]
-        lines += parts if region.closed else [*parts, stops[-1:]]
+        lines += parts if known.closed else [*parts, stops[-1:]]
     plan = np.vstack(lines)
     return _meshed(plan, np.zeros((0, 3), np.int64), np.zeros(0, np.int64))
