@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import DataError
-from mien.papers import figures_a, figures_b, figures_c, figures_d
+from mien.papers import figures_a, figures_b, figures_c, figures_d, figures_e
 from mien.papers.paper_figure import PaperFigure
 from mien.papers.sources import Sources
 from mien.report.style import png
@@ -17,6 +17,7 @@ FIGURES: dict[str, PaperFigure] = {
     **figures_b.FIGURES,
     **figures_c.FIGURES,
     **figures_d.FIGURES,
+    **figures_e.FIGURES,
 }
 """Every figure that can be drawn, by its name on the command line."""
 
