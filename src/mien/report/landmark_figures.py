@@ -200,8 +200,9 @@ def emotion_legend(figure: Figure, labels: NDArray[np.int64]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=4, columnspacing=1.4)
 
 
-def sheet(faces: ArrayLike, side: int = _SIDE, camera: Camera | None = None) -> NDArray[np.uint8]:
+def sheet(faces: ArrayLike, side: int | None = None, camera: Camera | None = None) -> NDArray[np.uint8]:
     """Faces (R, C, 83, 3) as one picture of tiles: (R·side, C·side, 3) uint8. Not finite: an empty tile."""
+    side = side or _SIDE
     rows = np.asarray(faces, np.float64)
     if rows.ndim != 4 or rows.shape[2:] != (COUNT, 3) or not rows.size:
         raise DataError(f"faces of shape {rows.shape}: expected (rows, columns, {COUNT}, 3)")

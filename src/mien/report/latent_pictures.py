@@ -87,16 +87,22 @@ def _labelled(figure: Figure, faces: LandmarkBatch) -> Figure:
     return figure
 
 
-def _person(faces: LandmarkBatch, name: str | None, number: int = 0) -> str:
-    """A person's name, or that of the n-th where none is given."""
+def _person(faces: LandmarkBatch, name: str | None) -> str:
+    """A person's name as asked for, or the first one's."""
     people = faces.people
     if name is None:
-        if number >= len(people):
-            raise DataError(f"{faces.source or 'the data'} show {len(people)} people: expected two or more")
-        return people[number]
+        return people[0]
     if name not in people:
         raise DataError(f"no person {name!r} in {faces.source or 'the data'}: {hint(name, people)}")
     return name
+
+
+def _other(faces: LandmarkBatch, wanted: Wanted, person: str) -> str:
+    """The name of the person that an expression goes to: as asked for, or the first other one's."""
+    others = [name for name in faces.people if name != person]
+    if wanted.other is None and not others:
+        raise DataError(f"{faces.source or 'the data'} show {person} alone: expected another person")
+    return _person(faces, wanted.other or others[0])
 
 
 def _face(faces: LandmarkBatch, person: str, emotion: str) -> int:
@@ -185,8 +191,8 @@ def _transferred(
     generator: made.Generator, faces: LandmarkBatch, wanted: Wanted, emotion: str, steps: int
 ) -> tuple[Floats, Floats]:
     person = _person(faces, wanted.person)
-    other = wanted.other or next((each for each in faces.people if each != person), None)
-    rest, theirs = _neutral(generator, faces, person), _neutral(generator, faces, _person(faces, other, 1))
+    other = _other(faces, wanted, person)
+    rest, theirs = _neutral(generator, faces, person), _neutral(generator, faces, other)
     if rest is None or theirs is None:
         raise DataError("transfer needs neutral faces, and a network that takes them: one of Models 2 and 3")
     return made.transferred(generator, faces.points[_face(faces, person, emotion)], rest, theirs, steps)
@@ -194,8 +200,7 @@ def _transferred(
 
 def _pair(faces: LandmarkBatch, wanted: Wanted) -> list[str]:
     person = _person(faces, wanted.person)
-    other = wanted.other or next(each for each in faces.people if each != person)
-    return [person, f"as {other}"]
+    return [person, f"as {_other(faces, wanted, person)}"]
 
 
 def _transfer(generator: made.Generator, faces: LandmarkBatch, wanted: Wanted) -> Figure:
