@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mien.cli.facekit import facekit
 from mien.errors import DataError
 from mien.labels import FERPLUS_CHOICES, SPLITS
 
@@ -24,6 +25,7 @@ data = typer.Typer(
     "NimStim, KDEF; landmarks: our parquet, BU-3DFE, BP4D.",
     no_args_is_help=True,
 )
+data.add_typer(facekit)
 
 _SHOWN_BAD_ROWS = 20
 

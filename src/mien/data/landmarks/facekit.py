@@ -172,7 +172,7 @@ def _basis(
 
 
 def _read_npz(path: Path) -> FaceBasis:
-    wanted = ("mean", "faces", "identity", "expression", "expression_names")
+    wanted = {"mean": "f2", "faces": "i2", "identity": "f3", "expression": "f3", "expression_names": "U1"}
     try:
         with np.load(path, allow_pickle=False) as held:
             arrays = {name: held[name] for name in wanted if name in held}
@@ -180,6 +180,10 @@ def _read_npz(path: Path) -> FaceBasis:
         raise DataError(f"{path} is no .npz file: expected FaceKit's arrays {', '.join(wanted)}") from error
     if missing := [name for name in wanted if name not in arrays]:
         raise DataError(f"{path} has no {', '.join(missing)}: expected the arrays {', '.join(wanted)}")
+    for name, kind in wanted.items():
+        found = arrays[name]
+        if f"{found.dtype.kind}{found.ndim}" != kind:
+            raise DataError(f"{path}: {name} is {found.dtype} {found.shape}, expected FaceKit's array")
     return _basis(path, *(arrays[name] for name in wanted))
 
 
@@ -206,13 +210,13 @@ def _read_folder(path: Path) -> FaceBasis:
 def _vertices(path: Path) -> NDArray[np.float64]:
     """The face area's vertices (9409, 3) of a Wavefront file."""
     with path.open(encoding="utf-8", errors="replace") as lines:
-        rows = [line.split()[1:4] for line in islice((x for x in lines if x.startswith("v ")), FACE_AREA)]
+        rows = list(islice((line for line in lines if line.startswith("v ")), FACE_AREA))
+    if len(rows) < FACE_AREA:
+        raise DataError(f"{path} has {len(rows)} vertices: expected {FACE_AREA} or more")
     try:
-        vertices = np.array(rows, np.float64)
+        vertices = np.loadtxt(rows, usecols=(1, 2, 3))
     except ValueError as error:
         raise DataError(f"{path} holds a vertex that is not three numbers: expected 'v x y z'") from error
-    if vertices.shape != (FACE_AREA, 3):
-        raise DataError(f"{path} has {len(rows)} vertices: expected {FACE_AREA} or more")
     return vertices
 
 
