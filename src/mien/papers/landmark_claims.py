@@ -125,10 +125,20 @@ def _difference(
 
 
 def _blocks(judged: Sequence[Judged]) -> list[Block]:
-    heads = ("finding", "data", "budget", "verdict", "difference (95 % interval over people)", "runs")
+    heads = (
+        "finding",
+        "data",
+        "budget",
+        "verdict",
+        "against",
+        "difference (95 % interval over people)",
+        "of",
+    )
     blocks = []
     for split in JUDGED_ON:
-        rows = [_cells(claim, found) for claim in CLAIMS for found in _of(claim, split, judged)]
+        rows = [
+            row for claim in CLAIMS for found in _of(claim, split, judged) for row in _cells(claim, found)
+        ]
         blocks.append(Block(heads, rows, f"{TITLE}: {SPLITS[split]} people"))
     return blocks
 
@@ -139,14 +149,17 @@ def _of(claim: Claim, split: str, judged: Sequence[Judged]) -> list[Judged | Non
     return found or [None]
 
 
-def _cells(claim: Claim, found: Judged | None) -> tuple[str, ...]:
+def _cells(claim: Claim, found: Judged | None) -> Iterator[tuple[str, ...]]:
+    """A line for each representation that it is compared with; the first says which claim it is."""
     if found is None:
-        return claim.name, claim.kind.name, "", NEVER_RUN, "–", "–"
-    told = [f"{_signed(each)} against {role}" for role, each in found.differences.items()]
-    first = next(iter(found.differences.values()))
-    runs = f"{first.runs[0]}, {first.people:,} people"
+        yield claim.name, claim.kind.name, "", NEVER_RUN, "–", "–", ""
+        return
     verdict = found.verdict if claim.thesis else f"{found.verdict} (our question)"
-    return claim.name, claim.kind.name, found.budget, verdict, "; ".join(told), runs
+    first: tuple[str, ...] = (claim.name, claim.kind.name, found.budget, verdict)
+    for role, each in found.differences.items():
+        runs = f"{each.runs[0]} run{'s' * (each.runs[0] > 1)}, {each.people:,} people"
+        yield (*first, role, _signed(each), runs)
+        first = ("", "", "", "")
 
 
 def _signed(found: Difference) -> str:

@@ -17,8 +17,8 @@ FACES: dict[str, str] = {
 class ResultTable:
     """measures: blocks of a printed table, each by its title. splits: that it tells, the thesis's first.
 
-    data: a key of `FACES`. settings: the table of its configurations. says: the thesis's findings, and what
-    they are worth.
+    data: a key of `FACES`. settings: the table of its configurations. says: the thesis's findings. terms:
+    what is measured, and what the figures are worth.
     """
 
     title: str
@@ -27,6 +27,7 @@ class ResultTable:
     splits: tuple[str, ...]
     settings: str = ""
     says: tuple[str, ...] = ()
+    terms: tuple[str, ...] = ()
 
 
 _ALL = ("training", "public", "private", "unseen")
@@ -40,18 +41,16 @@ _SPONTANEOUS: Mapping[str, tuple[str, ...]] = {**_UNITS, **_AGREED}
 
 _F1 = "F1: of the mean precision and recall, weighted by the units' positives; AUC: weighted likewise"
 _AGREEMENT = "triplets 5, 3, 1: by how many more of five people judged so than the other way round"
-_SAID = "The text calls this table and its configurations by the names of Model 2's: Tables 6.17 and 6.18."
+_SAID = "the thesis's text calls this table and its configurations by the numbers of Model 2's"
 
 
-def _posed(title: str, settings: str, *says: str) -> ResultTable:
-    return ResultTable(f"posed faces, {title}", "posed", _POSED, _VALIDATION, settings, says)
+def _posed(title: str, settings: str, *says: str, terms: tuple[str, ...] = ()) -> ResultTable:
+    return ResultTable(f"posed faces, {title}", "posed", _POSED, _VALIDATION, settings, says, terms)
 
 
-def _spontaneous(title: str, settings: str, *says: str) -> ResultTable:
-    return ResultTable(
-        f"spontaneous faces, {title}", "spontaneous", _SPONTANEOUS, _VALIDATION, settings,
-        (*says, _F1, _AGREEMENT),
-    )  # fmt: skip
+def _spontaneous(title: str, settings: str, *says: str, terms: tuple[str, ...] = ()) -> ResultTable:
+    title, terms = f"spontaneous faces, {title}", (*terms, _F1, _AGREEMENT)
+    return ResultTable(title, "spontaneous", _SPONTANEOUS, _VALIDATION, settings, says, terms)
 
 
 RESULTS: dict[str, ResultTable] = {
@@ -67,7 +66,8 @@ RESULTS: dict[str, ResultTable] = {
         "spontaneous",
         {"": ("f1", "auc")},
         _ALL,
-        says=("Fewer dimensions cost much in training, and almost nothing in validation and test.", _F1),
+        says=("Fewer dimensions cost much in training, and almost nothing in validation and test.",),
+        terms=(_F1,),
     ),
     "6.3": ResultTable(
         "posed faces, the baselines: satisfied triplets",
@@ -81,7 +81,8 @@ RESULTS: dict[str, ResultTable] = {
         "spontaneous",
         {"": _AGREED["triplets by agreement"]},
         _ALL,
-        says=("The share of satisfied triplets does not drop with the dimensions.", _AGREEMENT),
+        says=("The share of satisfied triplets does not drop with the dimensions.",),
+        terms=(_AGREEMENT,),
     ),
     "6.7": _posed(
         "Model 1",
@@ -103,19 +104,19 @@ RESULTS: dict[str, ResultTable] = {
         "Model 3, the whole prior annealed",
         "6.12",
         "No definite answer which annealing is best; in general this one seems better.",
-        "Configurations 6 and 9 are the same: the thesis's 0.708 and 0.696 tell what chance is worth.",
+        terms=(
+            "configurations 6 and 9 are the same: the thesis's 0.708 and 0.696 tell what chance is worth",
+        ),
     ),
     "6.14": ResultTable(
         "posed faces, the best models on test people",
         "posed",
         _POSED,
         _TEST,
-        says=(
-            "Model 3 outperforms both baselines.",
-            "The thesis's 0.736 against 0.72 is four faces of 250, of ten people.",
-        ),
+        says=("Model 3 outperforms both baselines.",),
+        terms=("the thesis's 0.736 against 0.72 is four faces of 250, of ten people",),
     ),
-    "6.16": _spontaneous("Model 1", "6.15", "The results are worse than the baseline.", _SAID),
+    "6.16": _spontaneous("Model 1", "6.15", "The results are worse than the baseline.", terms=(_SAID,)),
     "6.18": _spontaneous(
         "Model 2",
         "6.17",
@@ -135,12 +136,11 @@ RESULTS: dict[str, ResultTable] = {
         says=(
             "Model 3's F1 is above the baselines', its AUC slightly below that of PCA; satisfied triplets of "
             "high and medium agreement are far above.",
-            _F1,
-            _AGREEMENT,
         ),
+        terms=(_F1, _AGREEMENT),
     ),
     "fer2013": ResultTable(
         "faces in FER-2013's pictures, with and without people's triplets", "fer2013", _POSED, _VALIDATION
     ),
 }
-"""By the table's name, as recipes give it. In the notes, sentences are the thesis's findings."""
+"""By the table's name, as recipes give it."""

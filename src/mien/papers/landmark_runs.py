@@ -19,11 +19,11 @@ MEASURES: dict[str, str] = {
     "triplets": "triplets",
     "f1": "F1",
     "auc": "AUC",
-    "triplets_5": "triplets, 5",
-    "triplets_3": "triplets, 3",
-    "triplets_1": "triplets, 1",
+    "triplets_5": "triplets of agreement 5",
+    "triplets_3": "triplets of agreement 3",
+    "triplets_1": "triplets of agreement 1",
 }
-"""Heads of what is measured of a representation, by the names that recipes give the thesis's figures."""
+"""What is measured of a representation, by the names that recipes give the thesis's figures."""
 
 SPLITS: dict[str, str] = {
     "training": "training",

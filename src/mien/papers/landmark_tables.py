@@ -104,8 +104,13 @@ def _seeds(runs: Sequence[LandmarkRun]) -> str:
 
 
 def _heads(seeds: str, measures: Sequence[str]) -> tuple[str, ...]:
-    figures = [head for name in measures for head in (f"{MEASURES[name]}: thesis", "ours")]
-    return (*_LEADING, seeds, "dimensions: thesis", "ours", *figures)
+    figures = [head for name in measures for head in (f"{_head(name)}: thesis", "ours")]
+    return (*_LEADING, seeds, "active: thesis", "ours", *figures)
+
+
+def _head(measure: str) -> str:
+    """A measure in short; of triplets by agreement, which the block's title names, the agreement alone."""
+    return MEASURES[measure].removeprefix("triplets of agreement ")
 
 
 def _cells(line: Line, measures: Sequence[str], seeds: str) -> tuple[str, ...]:
@@ -121,7 +126,13 @@ def _cells(line: Line, measures: Sequence[str], seeds: str) -> tuple[str, ...]:
 
 
 def _every_run(lines: Iterable[Line], measures: Sequence[str]) -> list[tuple[str, ...]]:
-    alone = [Line(line.recipe, line.row, line.split, (run,)) for line in lines for run in line.runs]
+    """Of rows with several, one by one."""
+    alone = [
+        Line(line.recipe, line.row, line.split, (run,))
+        for line in lines
+        if len(line.runs) > 1
+        for run in line.runs
+    ]
     return [_cells(line, measures, _seeds(line.runs)) for line in alone]
 
 
@@ -145,10 +156,11 @@ def _notes(kind: ResultTable, rows: Sequence[tuple[Recipe, PaperRow]], held: Seq
     if any(line.runs[0].synthetic for line in held):
         notes.append(SYNTHETIC)
     if held:
-        notes.append(INTERVALS)
+        notes += [INTERVALS, "active: dimensions that are used; of a baseline all"]
     if kind.settings:
         notes.append(f"configurations: Table {kind.settings}, mien reproduce E/{kind.settings}")
-    notes += kind.says
+    notes += [f"thesis: {sentence}" for sentence in kind.says]
+    notes += kind.terms
     notes += dict.fromkeys(row.claim for _, row in rows if row.claim)
     lengths = {run.budget: run.iterations for line in held for run in line.runs if run.trained}
     notes += [f"budget {budget}: {length:,} iterations" for budget, length in lengths.items()]
