@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mien.cli.extras import require
 from mien.cli.tables import table_console
+
+if TYPE_CHECKING:
+    from mien.training.recipe import Recipe
+
+_NAMED = 3
 
 
 def recipes(
@@ -44,8 +49,14 @@ def recipes(
 
     table = Table("recipe", "what it is", "paper", box=None, header_style="bold")
     for each in every:
-        tables = (
-            "" if each.paper is None else ", ".join(f"{each.paper.system}/{t}" for t in each.paper.tables)
-        )
-        table.add_row(each.name, each.summary, tables)
+        table.add_row(each.name, each.summary, _tables(each))
     table_console().print(table)
+
+
+def _tables(recipe: Recipe) -> str:
+    """The tables with a row of it: a baseline stands in a dozen, of which three are named."""
+    if recipe.paper is None:
+        return ""
+    named = [f"{recipe.paper.system}/{table}" for table in recipe.paper.tables]
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return ", ".join(named[:_NAMED]) + more
