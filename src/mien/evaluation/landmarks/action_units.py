@@ -26,7 +26,7 @@ Units = NDArray[np.int8]
 COSTS: tuple[float, ...] = tuple(10.0**step for step in range(-2, 4))
 """The C that are tried, 0.01 to 1,000, for data scaled as in `probes`."""
 
-MOST_FACES = 10_000
+MOST_FACES = 5_000
 """Training faces of a classifier at most, drawn from the seed: twelve of them are trained for every C."""
 
 _MOST_STEPS = 10_000
