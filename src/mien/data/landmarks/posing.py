@@ -82,12 +82,12 @@ class Variation:
     noise_cm: the error of a landmark, on each axis. head: by how much heads turn: pitch, yaw, roll, degrees.
 
     The values were set so that the baselines alone lie near the thesis's, before any model was trained:
-    linear SVMs of 7 classes on prepared, centred landmarks, C among 0.3 … 30 chosen on validation. FaceKit,
+    linear SVMs of 7 classes on prepared, centred landmarks, C among 0.1 … 30 chosen on validation. FaceKit,
     seed 0, training, validation, the 10 test people and 200 unseen ones, in brackets the thesis's (6.3): raw
     0.872, 0.684, 0.720, 0.705 (0.874, 0.684, 0.720); PCA-50 0.784, 0.660, 0.716, 0.705 (test 0.724); PCA-30
     0.767, 0.640, 0.696, 0.686 (test 0.676); triplets by rules that raw distances satisfy 0.604, 0.551, 0.609,
     0.587 (0.614, 0.564, 0.593). Less the neutral face: raw 0.890, 0.780, 0.796, 0.788; PCA-30 0.831, 0.764,
-    0.788, 0.787. `tests/test_facekit.py` measures them again.
+    0.788, 0.787. `tests/test_facekit_people.py` measures those of the unseen again.
     """
 
     identity: float = 0.85

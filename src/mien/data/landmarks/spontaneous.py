@@ -58,8 +58,8 @@ class Course:
 
     The values were set so that the baselines alone lie near the thesis's, before any model was trained. Of
     FaceKit, seed 0, F1 and AUC of linear SVMs on raw points, C among 0.01 … 10: validation 0.662 and 0.789,
-    8 test people 0.677 and 0.793, 40 unseen ones 0.637 and 0.782 (thesis test: 0.633 and 0.766); less the neutral face test
-    0.697 and 0.836, unseen 0.662 and 0.819.
+    8 test people 0.677 and 0.793, 40 unseen ones 0.637 and 0.782 (thesis test: 0.633 and 0.766); less the
+    neutral face test 0.697 and 0.836, unseen 0.662 and 0.819.
     """
 
     frames: int = 60
