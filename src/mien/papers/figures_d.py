@@ -20,7 +20,7 @@ from mien.evaluation.maps.responses import Responses, probabilities, votes
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
 from mien.ledger import Entry, map_of
-from mien.papers.map_runs import AS_PUBLISHED, MAIN, RUNS
+from mien.papers.map_runs import AS_PUBLISHED, MAIN, RUNS, SYNTHETIC
 from mien.papers.paper_figure import PaperFigure, only
 from mien.papers.sources import Sources
 from mien.report import map_figures
@@ -38,6 +38,12 @@ CLASSIFIER = "conv_net"
 
 _COLUMNS = 3
 
+_DATA = {
+    MAIN: " (FER-2013, a stand-in for NimStim)",
+    SYNTHETIC: " (synthetic people, a stand-in for NimStim)",
+}
+"""What is said of the faces of a recipe that are not the paper's."""
+
 
 def _is_main(recipe: Recipe) -> bool:
     return recipe.name == MAIN
@@ -48,10 +54,18 @@ def _is_shown(recipe: Recipe) -> bool:
     return recipe.name in (AS_PUBLISHED, MAIN)
 
 
+def _is_synthetic(recipe: Recipe) -> bool:
+    return recipe.name == SYNTHETIC
+
+
 def _titled(figure: Figure, entry: Entry) -> Figure:
     """Names the run above its maps, and what its faces are."""
-    stand_in = " (FER-2013, a stand-in for NimStim)" if entry["recipe"] == MAIN else ""
-    figure.suptitle(f"{entry['recipe']}, seed {entry['seed']}{stand_in}", x=0.01, ha="left", fontsize=10)
+    figure.suptitle(
+        f"{entry['recipe']}, seed {entry['seed']}{_DATA.get(entry['recipe'], '')}",
+        x=0.01,
+        ha="left",
+        fontsize=10,
+    )
     return figure
 
 
@@ -141,6 +155,10 @@ FIGURES: dict[str, PaperFigure] = {
     "D/figures": PaperFigure(
         "all maps of one run: in training, after it, and of validation faces",
         RUNS, _is_shown, _every, animate=_animate,
+    ),
+    "D/figures-synthetic": PaperFigure(
+        "all maps of the run on synthetic people, in the numbers of pictures of Table 1",
+        RUNS, _is_synthetic, _every, animate=_animate,
     ),
     "D/figure-3": PaperFigure(
         "maps of training faces in training", RUNS, _is_shown, _in_training, animate=_animate,

@@ -21,6 +21,7 @@ from mien.papers.map_runs import (
     MAIN,
     NOT_HERE,
     STAND_IN,
+    SYNTHETIC,
     MapRun,
     map_runs_of,
     short,
@@ -31,8 +32,8 @@ from mien.papers.verdicts import FAILS, HOLDS, PARTLY, together
 
 TITLE = "the paper's claims, and what our runs say"
 
-APART = (EVEN, AS_PUBLISHED)
-"""Recipes that claims are judged by too: batches with even emotions, and the paper's own data."""
+APART = (EVEN, AS_PUBLISHED, SYNTHETIC)
+"""Recipes that claims are judged by too: with even emotions, on the paper's own data, on synthetic people."""
 
 OVER_SEEDS = "a verdict is that of the runs where all agree, else 'partly'"
 

@@ -22,10 +22,12 @@ BALANCED = "d/fer2013-balanced"
 ANOTHER_TRUNK = "d/fer2013-deep"
 EVEN = "d/fer2013-even"
 AS_PUBLISHED = "d/nimstim"
+SYNTHETIC = "d/facekit"
 
 STAND_IN = (
     "the d/fer2013 recipes are a stand-in: FER-2013's six emotions, 48×48 faces in the wild in its own "
-    "splits; the paper's NimStim is licensed"
+    "splits; the paper's NimStim is licensed; d/facekit is another: posed and with subjects, but synthetic, "
+    "pictures of people who do not exist"
 )
 
 NOT_HERE = (
