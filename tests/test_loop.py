@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,47 @@ def test_weights_are_kept_every_so_many_epochs(tmp_path: Path) -> None:
     assert state["validation_loss"] == loop.state.history[3]["validation_loss"]
     assert all(torch.equal(value, ended[key]) for key, value in tensors.items())
     assert all(key.startswith("network.") for key in tensors)
+
+
+def seen(task: Line, **changes: object) -> list[list[int]]:
+    """The examples of each step of a training."""
+    batches: list[list[int]] = []
+    original = task.loss
+
+    def loss(network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
+        batches.append(rows.tolist())
+        return original(network, rows, epoch)
+
+    task.loss = loss  # type: ignore[method-assign]
+    with tempfile.TemporaryDirectory() as folder:
+        Loop(task, settings(**changes), Path(folder), "print").fit()
+    return batches
+
+
+def test_iterations_follow_one_order_after_another_in_whole_batches() -> None:
+    batches = seen(Line(), iterations=9, validate_every=3)
+    orders = torch.cat([permutation(0, epoch, 20) for epoch in range(4)])
+    assert batches == [orders[8 * step : 8 * step + 8].tolist() for step in range(9)]
+
+
+def test_how_often_it_is_validated_changes_no_step() -> None:
+    every = seen(Line(), iterations=12, validate_every=12)
+    assert seen(Line(), iterations=12, validate_every=2) == every
+
+
+def test_a_run_of_iterations_is_validated_after_every_so_many(tmp_path: Path) -> None:
+    loop = Loop(Line([0.5, 0.1, 0.3]), settings(iterations=6, validate_every=2), tmp_path, "print")
+    state = loop.fit()
+    assert [line["step"] for line in state.history] == [2, 4, 6]
+    assert (state.epoch, state.best_epoch) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"iterations": 10}, {"validate_every": 5}, {"iterations": 10, "validate_every": 3}]
+)
+def test_iterations_that_do_not_fit(changes: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"iterations and validate_every together|multiple of 3"):
+        settings(**changes)
 
 
 def test_bfloat16_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

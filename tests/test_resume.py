@@ -12,33 +12,48 @@ from pathlib import Path
 
 import pytest
 
+from landmark_trees import posed, write_bu3dfe
 from mien import data
 from mien.training import checkpoint
 from synthetic import face_batch
 
 pytestmark = pytest.mark.slow
 
-OVERRIDES = ("train.epochs=3", "train.batch_size=8", "train.checkpoint_s=0.05", "model.dropout=0.3")
+CASES = {
+    "pictures": (
+        "c/final",
+        ("train.epochs=3", "train.batch_size=8", "train.checkpoint_s=0.05", "model.dropout=0.3"),
+    ),
+    "landmarks": (
+        "e/model-3",
+        ("train.iterations=600", "train.validate_every=200", "train.batch_size=20",
+         "train.checkpoint_s=0.05"),
+    ),
+}  # fmt: skip
+"""By what the networks see: a recipe, and settings that make it short."""
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "faces.parquet"
-    data.write(face_batch(600), path, "parquet")
-    return path
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    pictures = tmp_path_factory.mktemp("data") / "faces.parquet"
+    data.write(face_batch(600), pictures, "parquet")
+    landmarks = tmp_path_factory.mktemp("data") / "bu3dfe"
+    write_bu3dfe(landmarks, posed(people=10))
+    return {"pictures": pictures, "landmarks": landmarks}
 
 
-def command(dataset: Path, run: Path, *extra: str) -> list[str]:
-    sets = [part for override in OVERRIDES for part in ("--set", override)]
+def command(case: str, datasets: dict[str, Path], run: Path, *extra: str) -> list[str]:
+    recipe, overrides = CASES[case]
+    sets = [part for override in overrides for part in ("--set", override)]
     return [
-        sys.executable, "-m", "mien", "train", "c/final",
-        "--data", str(dataset), "--out", str(run), *sets, *extra,
+        sys.executable, "-m", "mien", "train", recipe,
+        "--data", str(datasets[case]), "--out", str(run), *sets, *extra,
     ]  # fmt: skip
 
 
 def weights(run: Path) -> dict[str, bytes]:
     found = {}
-    for path in (run / "best.safetensors", run / "checkpoints" / "last.safetensors"):
+    for path in (*run.glob("*.safetensors"), run / "checkpoints" / "last.safetensors"):
         tensors, _ = checkpoint.load(path)
         found |= {f"{path.name}:{name}": tensor.numpy().tobytes() for name, tensor in tensors.items()}
     return found
@@ -62,13 +77,16 @@ def kill_after(run: Path, process: subprocess.Popen[bytes], writes: int) -> None
     process.wait()
 
 
-def test_killed_and_resumed_equals_uninterrupted(dataset: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_killed_and_resumed_equals_uninterrupted(
+    case: str, datasets: dict[str, Path], tmp_path: Path
+) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command(dataset, whole), check=True, env=environment, capture_output=True)
+    subprocess.run(command(case, datasets, whole), check=True, env=environment, capture_output=True)
     for writes in (1, 3, 2):
         process = subprocess.Popen(
-            command(dataset, broken, "--resume"),
+            command(case, datasets, broken, "--resume"),
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -77,18 +95,26 @@ def test_killed_and_resumed_equals_uninterrupted(dataset: Path, tmp_path: Path) 
         assert process.returncode == -signal.SIGKILL
         assert not (broken / "result.json").exists()
     done = subprocess.run(
-        command(dataset, broken, "--resume"), check=True, env=environment, capture_output=True, text=True
+        command(case, datasets, broken, "--resume"),
+        check=True,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert "resumed in epoch" in done.stderr
     assert weights(broken) == weights(whole)
     assert comparable(broken) == comparable(whole)
-    assert (broken / "model.onnx").read_bytes() == (whole / "model.onnx").read_bytes()
+    if case == "pictures":
+        assert (broken / "model.onnx").read_bytes() == (whole / "model.onnx").read_bytes()
 
 
-def test_other_settings_do_not_resume(dataset: Path, tmp_path: Path) -> None:
+def test_other_settings_do_not_resume(datasets: dict[str, Path], tmp_path: Path) -> None:
     run = tmp_path / "run"
-    subprocess.run(command(dataset, run, "--set", "train.epochs=1"), check=True, capture_output=True)
-    done = subprocess.run(command(dataset, run, "--resume"), capture_output=True, text=True, check=False)
+    short = command("pictures", datasets, run, "--set", "train.epochs=1")
+    subprocess.run(short, check=True, capture_output=True)
+    done = subprocess.run(
+        command("pictures", datasets, run, "--resume"), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "other settings" in done.stderr
