@@ -135,7 +135,7 @@ def test_bp4d_trains_with_judged_triplets(tmp_path: Path) -> None:
     source, data = tmp_path / "bp4d", tmp_path / "data"
     write_bp4d(source, spontaneous(people=10, tasks=2, frames=30))
     assert mien("data", "convert", source, data).returncode == 0
-    questions = mien("triplets", "simulate", data, "--every-image", "--out", data / "triplets.csv")
+    questions = mien("triplets", "simulate", data, "--out", data / "triplets.csv")
     assert questions.returncode == 0, questions.stderr
     entry = trained("e/spontaneous-model-3", data, tmp_path / "run")
     private = entry["landmarks"]["splits"]["private"]
