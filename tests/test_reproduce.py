@@ -84,9 +84,11 @@ def entry(recipe: str, budget: str, seed: int = 0) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with a cpu run of every recipe and a full one of the final network."""
+    """A ledger with a cpu run of every recipe on pictures and a full one of the final network."""
     folder = tmp_path_factory.mktemp("ledger")
     for recipe in RECIPES:
+        if recipe.name.startswith("e/"):
+            continue
         made = map_entry(recipe.name) if recipe.name.startswith("d/") else entry(recipe.name, "cpu")
         ledger.write(made, folder)
     ledger.write(entry("c/final", "full", seed=1), folder)

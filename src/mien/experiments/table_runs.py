@@ -9,8 +9,8 @@ from typing import Any
 
 from mien import ledger
 from mien.errors import CheckpointError, RecipeError
-from mien.experiments.domain import Note
-from mien.experiments.run import DESCRIPTION, Order, train
+from mien.experiments.domain import Note, learns
+from mien.experiments.run import DESCRIPTION, Order, domain_of, train
 from mien.training.recipe import Recipe, load, validate
 from mien.training.teachers import RECIPE_PREFIX, run_folder_name
 
@@ -58,9 +58,14 @@ def run_recipes(
 
 
 def _seeded(recipe: Recipe, seeds: int) -> Iterator[tuple[Recipe, str]]:
-    """The recipe with each of its seeds, and the name of the folder that it runs in."""
+    """The recipe with each of its seeds, and the name of the folder that it runs in.
+
+    What is fitted in one go is the same for every seed, and runs once.
+    """
     name = run_folder_name(recipe.name)
     yield recipe, name
+    if not learns(domain_of(recipe).check(recipe)):
+        return
     for seed in range(recipe.train.seed + 1, recipe.train.seed + seeds):
         section = recipe.train.model_copy(update={"seed": seed})
         yield recipe.model_copy(update={"train": section}), f"{name}.seed{seed}"

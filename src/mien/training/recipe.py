@@ -6,6 +6,7 @@ import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -332,12 +333,18 @@ def _locate(name: str, folder: Path) -> Path:
     return path
 
 
+@cache
+def _parsed(path: Path, changed_ns: int) -> dict[str, Any]:
+    """A file's tree of keys: what many recipes inherit from is read once."""
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
 def _inherited(path: Path, folder: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path in seen:
         circle = " → ".join(step.stem for step in (*seen, path))
         raise RecipeError(f"recipe {seen[0]} inherits in a circle: {circle}; remove one 'inherits'")
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        tree = deepcopy(_parsed(path, path.stat().st_mtime_ns))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise RecipeError(f"recipe {path}: {error}") from error
     parent = tree.pop("inherits", None)
