@@ -2,9 +2,9 @@
 
 The regions and their order are those of BU-3DFE's `.bnd` files (Yin et al. 2006); faces of BP4D are brought
 into it when they are read. Right and left are the person's own. Within a region the points form a line. A
-closed one starts at its outer corner and runs over the upper side to the inner corner and back along the lower
-side, the lips from the right corner over the upper lip to the left and back; the jaw runs from the right ear
-to the left.
+closed one starts at its outer corner and runs over the upper side to the inner corner and back along the
+lower side, the lips from the right corner over the upper lip to the left and back; the jaw runs from the
+right ear to the left.
 
 Coordinates: x to the person's left, y up, z towards the viewer.
 """
