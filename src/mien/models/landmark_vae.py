@@ -17,6 +17,9 @@ from mien.models.registry import LANDMARKS, Options
 
 _FACES_AT_ONCE = 8192
 
+_CHANCES = 65_536
+"""What two bytes can be."""
+
 Width = Annotated[int, Field(ge=1)]
 
 
@@ -44,7 +47,7 @@ class _KeptELU(torch.autograd.Function):
         numbers.random_(-(2**63), None)
         words = numbers.view(torch.int16)[:count].view(units.shape)
         kept = torch.empty_like(units)
-        torch.lt(words, round(keep * 65536) - 32768, out=kept)
+        torch.lt(words, round(keep * _CHANCES) - _CHANCES // 2, out=kept)
         torch.ops.aten.elu_(units, 1.0, 1 / keep)
         units.mul_(kept)
         ctx.mark_dirty(units)
@@ -56,8 +59,8 @@ class _KeptELU(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """ELU's gradient where a unit was kept, which its result tells, and 0 elsewhere."""
         result, kept = ctx.saved_tensors
-        inwards: Tensor = torch.ops.aten.elu_backward(gradients[0] * kept, 1.0, ctx.scale, 1.0, True, result)
-        return inwards, None
+        inwards: Tensor = torch.ops.aten.elu_backward(gradients[0], 1.0, ctx.scale, 1.0, True, result)
+        return inwards.mul_(kept), None
 
 
 class KeptELU(nn.Module):
@@ -73,7 +76,7 @@ class KeptELU(nn.Module):
 
     def forward(self, units: Tensor) -> Tensor:
         """Any shape to the same; the units given are overwritten."""
-        if not self.training or self.keep == 1:
+        if not self.training or round(self.keep * _CHANCES) == _CHANCES:
             return nn.functional.elu(units)
         kept: Tensor = _KeptELU.apply(units, self.keep)
         return kept
@@ -141,15 +144,18 @@ class LandmarkVAE(LandmarkNetwork):
 
     def decode(self, z: Tensor, y: Tensor | None) -> Tensor:
         """Latent vectors z (L, N, K) and centred neutral faces y (N, 249) → centred faces (L, N, 249)."""
-        first = self.decoder[0]
+        first, activation, *rest = self.decoder
         assert isinstance(first, nn.Linear)
-        units = nn.functional.linear(z, first.weight[:, : self.latent], first.bias)
+        units = nn.functional.linear(z.flatten(0, 1), first.weight[:, : self.latent], first.bias)
         if y is not None:
             # The layer over z and y together; y's part is the same for all samples of a face.
-            units = units + nn.functional.linear(y, first.weight[:, self.latent :])
-        for layer in list(self.decoder)[1:]:
+            beside = nn.functional.linear(y, first.weight[:, self.latent :])
+            units = units.unflatten(0, z.shape[:2]) + beside
+        # Activations overwrite what they are given: a view of another tensor would be copied.
+        units = activation(units).view(-1, first.out_features)
+        for layer in rest:
             units = layer(units)
-        return units.float()
+        return units.float().unflatten(0, z.shape[:2])
 
     def forward(self, x: Tensor, y: Tensor | None, samples: int, decoded: int | None = None) -> Encoded:
         """Centred faces x and neutral faces y (N, 249) through both halves.
