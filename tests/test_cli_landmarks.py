@@ -161,6 +161,16 @@ def test_a_dataset_keeps_labels_splits_and_rows(run: Run, cache: Path, tmp_path:
     ]
 
 
+def test_copies_of_training_faces_are_left_out(run: Run, cache: Path, tmp_path: Path, faces: Path) -> None:
+    """Both public faces are the first training face again; its mirror image and the noise are their own."""
+    done = run(faces.name, "--without-copies", "--split", "training", "--out", "own.parquet", network=cache)
+    assert "not read: 0 copies of training faces" in done.stderr
+    assert read_parquet(tmp_path / "own.parquet").names.tolist() == ["training-00000", "training-00001"]
+    done = run(faces.name, "--without-copies", "--out", "two.parquet", network=cache)
+    assert "not read: 2 copies of training faces" in done.stderr
+    assert read_parquet(tmp_path / "two.parquet").splits_held == ["training"]
+
+
 def test_without_the_network_one_line_says_what_to_do(run: Run, tmp_path: Path) -> None:
     Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
     done = run("a.png", "--json")

@@ -133,6 +133,16 @@ def spoilt(how: str) -> LandmarkBatch:
 
 
 @pytest.mark.parametrize(
+    ("how", "said"), [("finite", "neutral face is not finite"), ("coincide", "eyes of its neutral face")]
+)
+def test_a_bad_neutral_face_is_named(how: str, said: str) -> None:
+    batch = with_neutrals(prepared(posed(2)))
+    with pytest.raises(DataError, match=said) as caught:
+        prepared(replace(batch, neutral=spoilt(how).points))
+    assert "face F0001_DI04WH_F3D of F0001" in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("how", "said"), [("finite", "not finite"), ("coincide", "eyes coincide"), ("lid", "lid lies above")]
 )
 def test_a_bad_face_is_named(how: str, said: str) -> None:

@@ -163,6 +163,10 @@ def test_every_recipe_of_system_e_is_right(name: str) -> None:
     [
         ("augment={mirror=0.5}", "augment"),
         ("data.drop_copies=true", "drop_copies"),
+        ("data.resize=true", "data.resize"),
+        ('data.test="private"', "data.test"),
+        ('data.validation="private"', "data.validation is 'private'"),
+        ('data.labels=["happy", "sad"]', "data.labels"),
         ('start="conv_net"', "start"),
         ('task.name="classification"', "does not train landmark_vae"),
         ("task.anneal=2", "task.anneal"),
@@ -197,6 +201,21 @@ def test_data_without_a_split_to_select_on(tmp_path: Path) -> None:
     asked = recipe("e/model-1")
     with pytest.raises(DataError, match="public"):
         domain_of(asked).read(asked, tmp_path / "faces.parquet", False, print)
+
+
+def test_triplets_across_splits_are_refused(tmp_path: Path) -> None:
+    """Dropped without a word they would leave a prior of fewer judgements than the file holds."""
+    from mien.data.landmarks import LandmarkSet, read, write
+    from mien.landmarks import Triplets
+
+    write_bu3dfe(tmp_path / "bu3dfe", posed(people=4))
+    faces = read(tmp_path / "bu3dfe").faces
+    one, other = (faces.split(name).names for name in ("training", "public"))
+    judged = Triplets(np.array([[one[0], one[1], other[0]]]), np.array([[5, 0]], np.int16))
+    write(LandmarkSet(faces, judged), tmp_path / "data")
+    asked = recipe("e/spontaneous-model-3")
+    with pytest.raises(DataError, match="faces of two splits"):
+        domain_of(asked).read(asked, tmp_path / "data", False, print)
 
 
 def test_labels_of_the_networks_are_the_emotions() -> None:

@@ -265,6 +265,12 @@ def test_dropout_keeps_its_share_and_the_mean(keep: float) -> None:
     assert columns.tolist() == pytest.approx([keep] * 4, abs=0.01)
 
 
+def test_to_keep_nearly_all_is_to_keep_all() -> None:
+    """A share that two bytes do not tell from 1 drops nothing."""
+    units = rows(30, 11)
+    assert torch.equal(KeptELU(1 - 1e-6)(units.clone()), torch.nn.functional.elu(units))
+
+
 def test_elu_with_dropout_is_elu_times_its_mask() -> None:
     layer = KeptELU(0.7)
     units = rows(30, 11)

@@ -136,7 +136,7 @@ class LandmarkBatch:
         if not parts:
             raise DataError(f"no faces in {source}: expected some")
         arrays = [each.name for each in fields(cls) if isinstance(getattr(parts[0], each.name), np.ndarray)]
-        joined = {
+        joined: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in parts])
             for name in arrays
             if all(getattr(part, name) is not None for part in parts)
@@ -204,4 +204,4 @@ class Triplets:
 
     def within(self, batch: LandmarkBatch) -> Triplets:
         """The triplets all of whose faces a batch holds."""
-        return self.select(np.isin(self.faces, batch.names).all(axis=1))
+        return self.select(np.asarray(np.isin(self.faces, batch.names).all(axis=1)))

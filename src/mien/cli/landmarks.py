@@ -46,6 +46,12 @@ def landmarks(
             metavar="SPLIT", help="Of a dataset; again for several.", show_default="training, public"
         ),
     ] = None,
+    without_copies: Annotated[
+        bool,
+        typer.Option(
+            "--without-copies", help="Of a dataset: leave out pixel copies of training faces, and repeats."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array, one object a face.")] = False,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write one row a face.")] = None,
 ) -> None:
@@ -66,7 +72,8 @@ def landmarks(
         pictures = Pictures(sources)
         found = _in_pictures(landmarker, pictures, crop, detector)
     else:
-        found = _in_dataset(landmarker, _chosen(dataset, sources[0], split or list(_DEFAULT_SPLITS)))
+        chosen = _chosen(dataset, sources[0], split or list(_DEFAULT_SPLITS), without_copies)
+        found = _in_dataset(landmarker, chosen)
     with _sinks(as_json, csv) as write:
         faces = []
         for face in found:
@@ -113,11 +120,12 @@ def _dataset(sources: list[Path]) -> tuple[Format, Path] | None:
         return None
 
 
-def _chosen(found: tuple[Format, Path], source: Path, splits: list[str]) -> FaceBatch:
+def _chosen(found: tuple[Format, Path], source: Path, splits: list[str], without_copies: bool) -> FaceBatch:
     """The faces of a dataset's wanted splits, those there are; large pictures at the network's size."""
     import numpy as np
 
     from mien.data import read
+    from mien.data.known import originals
     from mien.errors import hint
     from mien.inference.mesh import INPUT
     from mien.labels import SPLITS
@@ -134,7 +142,11 @@ def _chosen(found: tuple[Format, Path], source: Path, splits: list[str]) -> Face
         number = int((~wanted).sum())
         told = f"not read: {number:,} face{'s' * (number != 1)} of {', '.join(left)}"
         print(f"{told}; '--split {left[0]}' reads such", file=sys.stderr)
-    return batch.select(wanted)
+    if not without_copies:
+        return batch.select(wanted)
+    original = originals(batch)
+    print(f"not read: {int((wanted & ~original).sum()):,} copies of training faces", file=sys.stderr)
+    return batch.select(wanted & original)
 
 
 def _in_dataset(landmarker: Landmarker, batch: FaceBatch) -> Iterator[PictureFace]:

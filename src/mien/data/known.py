@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from mien.data.hashes import pixel_hashes
 from mien.errors import DataError
-from mien.faces import UInt8
+from mien.faces import FaceBatch, UInt8
+from mien.labels import SPLITS
 from mien.storage import atomic, packaged
 
 _FOLDER = "data/known"
@@ -51,6 +52,15 @@ def copies_of_training(images: UInt8, training: UInt8) -> NDArray[np.bool_]:
     FER-2013, which most networks are trained on, are known without them.
     """
     return known_copies(images) | np.isin(pixel_hashes(images), pixel_hashes(training))
+
+
+def originals(faces: FaceBatch) -> NDArray[np.bool_]:
+    """(N,) bool: the first of each training face's copies, and faces of other splits that are none."""
+    training = faces.splits == SPLITS.index("training")
+    kept = ~copies_of_training(faces.images, faces.images[training])
+    first = np.unique(pixel_hashes(faces.images[training]), return_index=True)[1]
+    kept[np.flatnonzero(training)[first]] = True
+    return kept
 
 
 def write_hashes(images: UInt8, path: Path) -> int:

@@ -11,8 +11,10 @@ import torch
 
 from mien.data import landmarks as data
 from mien.data.landmarks.triplet_rules import by_rules
+from mien.data.landmarks.triplets import check_splits
 from mien.errors import DataError, RecipeError
 from mien.experiments.domain import Domain, Note
+from mien.labels import EMOTIONS
 from mien.landmarks import UNLABELLED, LandmarkBatch, Triplets
 from mien.models import LANDMARKS, LandmarkNetwork
 from mien.training.recipe import Recipe
@@ -21,6 +23,9 @@ from mien.transforms import key
 
 TRAINING, VALIDATION = "training", "public"
 """The splits that are trained and selected on; all others are measured."""
+
+_FIXED = {"train": TRAINING, "validation": VALIDATION, "labels": EMOTIONS}
+"""Settings of `data` that recipes of other networks may change."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +46,33 @@ class Landmarks(Domain[LandmarkSplits, LandmarkNetwork]):
             "frozen": recipe.frozen,
             "start": recipe.start,
             "data.drop_copies": recipe.data.drop_copies,
+            "data.resize": recipe.data.resize,
+            "data.test": recipe.data.test,
         }
         for name, value in asked.items():
             if value:
                 raise RecipeError(
                     f"recipe {recipe.name}: {name} is for networks that see pictures; remove it"
                 )
+        for name, value in _FIXED.items():
+            if getattr(recipe.data, name) != value:
+                raise RecipeError(
+                    f"recipe {recipe.name}: data.{name} is {getattr(recipe.data, name)!r}: networks on "
+                    f"landmarks take {value!r} alone; remove it"
+                )
         with torch.device("meta"):
             return LANDMARKS.find(recipe.model.name).build(recipe.model.options, recipe.data.labels)
 
     def read(self, recipe: Recipe, path: Path, skip_bad: bool, note: Note) -> LandmarkSplits:
-        """Every split that the data hold; triplets that lie beside them, or by the rules of 5.2.1."""
+        """Every split that the data hold; triplets that lie beside them, or by the rules of 5.2.1.
+
+        Raises: DataError also where one of those beside them has faces of two splits.
+        """
         found = data.read(path, skip_bad=skip_bad, split_seed=recipe.data.split_seed)
         for line in found.faces.left_out:
             note(line)
+        if found.triplets is not None:
+            check_splits(found.triplets, found.faces)
         faces = {name: _limited(found.faces.split(name), recipe) for name in found.faces.splits_held}
         for name in (TRAINING, VALIDATION):
             if name not in faces:

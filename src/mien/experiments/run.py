@@ -66,7 +66,10 @@ def train(order: Order, *, report: Report | None = None, note: Note = lambda lin
     from mien.experiments.finish import finish
 
     if state.history:
-        note(f"best {order.recipe.train.select} {state.best:.4f} in epoch {state.best_epoch + 1}")
+        every = order.recipe.train.validate_every
+        best = state.best_epoch + 1
+        when = f"in epoch {best}" if every is None else f"after {best * every:,} iterations"
+        note(f"best {order.recipe.train.select} {state.best:.4f} {when}")
     return finish(network, faces, order.run, order.recipe, begun, state, note)
 
 

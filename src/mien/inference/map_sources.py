@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import data
-from mien.data.hashes import pixel_hashes
-from mien.data.known import copies_of_training
+from mien.data.known import originals
 from mien.errors import DataError, hint
 from mien.evaluation import humans
 from mien.evaluation.maps import responses
@@ -174,20 +173,11 @@ def open_dataset(
     size = None if network is None else network.card.input_size
     faces = data.read(path, skip_bad=skip_bad, assume_split=assumed, size=size)
     if without_copies:
-        faces = faces.select(_original(faces))
+        faces = faces.select(originals(faces))
     if split is not None:
         faces, name = faces.split(split), f"{name} ({split})"
     faces = replace(faces, source=name)
     return Voted(faces) if model is None or network is None else Shown(faces, network, _network_name(model))
-
-
-def _original(faces: FaceBatch) -> NDArray[np.bool_]:
-    """(N,) bool: the first of each training face's copies, and faces of other splits that are none."""
-    training = faces.splits == SPLITS.index("training")
-    kept = ~copies_of_training(faces.images, faces.images[training])
-    first = np.unique(pixel_hashes(faces.images[training]), return_index=True)[1]
-    kept[np.flatnonzero(training)[first]] = True
-    return kept
 
 
 def _network_name(model: str) -> str:

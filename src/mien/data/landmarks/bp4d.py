@@ -116,9 +116,7 @@ def _landmarks(path: Path, bad: BadRows) -> dict[str, dict[int, NDArray[np.float
         told = _FRAME.fullmatch(file.as_posix())
         try:
             if told is None:
-                raise DataError(
-                    "its name does not parse: expected F001/T1/0001.bndplus or F001_T1_0001.bndplus"
-                )
+                raise DataError(f"its name does not parse: expected {_EXPECTED}")
             frames = recordings[f"{told['subject']}_{told['task']}"]
             if int(told["frame"]) in frames:
                 raise DataError(f"frame {told['frame']} comes twice: expected each frame once")

@@ -100,8 +100,9 @@ def where(batch: LandmarkBatch, face: int) -> str:
 
 
 def faults(batch: LandmarkBatch) -> dict[int, str]:
-    """What makes faces unusable, by their positions: coordinates that are not finite, eyes that coincide, a
-    lower lid above the upper one by more than `CROSSED`, which a turned or misnumbered face has."""
+    """What makes faces unusable, by their positions: coordinates that are not finite or eyes that coincide,
+    also in the neutral face that a batch has; a lower lid above the upper one by more than `CROSSED`, which a
+    turned or misnumbered face has."""
     found: dict[int, str] = {}
     for start in range(0, len(batch), _ROWS):
         part = batch.select(np.arange(start, min(start + _ROWS, len(batch))))
@@ -113,9 +114,7 @@ def _faults(batch: LandmarkBatch) -> dict[int, str]:
     finite = np.asarray(np.isfinite(batch.points).all(axis=(1, 2)) & np.isfinite(batch.angles).all(axis=1))
     angles = np.where((frames(batch) & finite)[:, None], batch.angles, np.float32(0))
     points = _straight(np.where(finite[:, None, None], batch.points, np.float32(0)), angles)
-    eyes = eye_centres(points)
-    apart = np.linalg.norm(eyes[:, 1] - eyes[:, 0], axis=1)
-    coincide = apart <= _COINCIDE * np.ptp(points, axis=1).max(axis=1)
+    eyes, apart, coincide = _eyes(points)
     upper = np.stack([points[:, lid, 1].mean(axis=1) for lid in UPPER_LIDS], axis=1)
     crossed = (eyes[:, :, 1] - upper).max(axis=1) > CROSSED * apart
     # The first that holds is the one that is told.
@@ -123,8 +122,26 @@ def _faults(batch: LandmarkBatch) -> dict[int, str]:
         (~finite, "a coordinate or angle is not finite: expected numbers"),
         (coincide, "its eyes coincide: expected the lower lids of two eyes apart"),
         (crossed, "a lower lid lies above its upper lid: expected y upwards and the points in order"),
+        *(() if batch.neutral is None else _faults_of_neutral(batch.neutral)),
     )
     return {int(face): why for wrong, why in reversed(reasons) for face in np.flatnonzero(wrong)}
+
+
+def _faults_of_neutral(neutral: Points) -> tuple[tuple[NDArray[np.bool_], str], ...]:
+    """What may be wrong with the neutral faces that a source gives: which have it (N,), and its name."""
+    finite = np.asarray(np.isfinite(neutral).all(axis=(1, 2)))
+    *_, coincide = _eyes(np.where(finite[:, None, None], neutral, np.float32(0)).astype(np.float64))
+    return (
+        (~finite, "a coordinate of its neutral face is not finite: expected numbers"),
+        (coincide, "the eyes of its neutral face coincide: expected the lower lids of two eyes apart"),
+    )
+
+
+def _eyes(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """The eyes' centres (N, 2, 3), how far they lie apart (N,), and where they coincide (N,)."""
+    eyes = eye_centres(points)
+    apart = np.linalg.norm(eyes[:, 1] - eyes[:, 0], axis=1)
+    return eyes, apart, np.asarray(apart <= _COINCIDE * np.ptp(points, axis=1).max(axis=1))
 
 
 def _in_parts(points: Points, angles: Points) -> Points:

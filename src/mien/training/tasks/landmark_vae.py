@@ -85,7 +85,7 @@ class LandmarkVAETask(Task):
         self.beta = min(1.0, at.step / (anneal * at.steps)) if anneal else 1.0
 
     def loss(self, network: nn.Module, rows: Tensor, epoch: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The class's equation for the faces `rows` (B,), and sums of the squared error and divergence."""
+        """The class's equation for the faces `rows` (B,), and the sum of their divergences."""
         options, triplets = self.options, self.triplets
         judged = rows[:0]
         if triplets is not None:
