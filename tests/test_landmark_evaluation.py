@@ -610,6 +610,19 @@ def test_evaluate_leaves_out_what_the_data_do_not_have(faces: dict[str, Landmark
     assert found["splits"]["public"] == {"n": len(bare["public"]), "people": 3}
 
 
+def test_evaluate_leaves_out_what_cannot_be_tuned(faces: dict[str, LandmarkBatch]) -> None:
+    """A training that took hours does not end in an error for want of labels in the public split."""
+    public = faces["public"]
+    unlabelled = replace(
+        public,
+        labels=np.full(len(public), UNLABELLED, np.int64),
+        units=np.where(public.units == 1, 0, public.units).astype(np.int8),
+    )
+    found = evaluate(representation("pca-20", faces), {**faces, "public": unlabelled}, {}, resamples=10)
+    assert {"emotions", "units"}.isdisjoint(found)
+    assert "accuracy" not in found["splits"]["private"]
+
+
 def test_unlabelled_faces_are_passed_over(faces: dict[str, LandmarkBatch]) -> None:
     labels = faces["private"].labels.copy()
     labels[:10] = UNLABELLED

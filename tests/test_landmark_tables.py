@@ -165,6 +165,20 @@ def test_a_baseline_is_one_row_however_often_it_was_run(three_seeds: list[dict[s
     assert [(row["split"], len(row["runs"])) for row in rows] == [("private", 1), ("unseen", 1)]
 
 
+def test_faces_of_people_are_not_averaged_with_synthetic_ones(three_seeds: list[dict[str, Any]]) -> None:
+    """Whoever has BU-3DFE runs the same recipes beside the shipped runs."""
+    own = [
+        landmark_entry(name, 7, synthetic=False, accuracy=0.55) for name in ("e/model-2", "e/posed-pca-30")
+    ]
+    sheet = made("6.14", [*three_seeds, *own])
+    for recipe, seeds in (("e/model-2", [[7], [0, 1, 2]]), ("e/posed-pca-30", [[7], [0]])):
+        rows = [row for row in sheet.data["rows"] if row["recipe"] == recipe and row["split"] == "private"]
+        assert [row["synthetic"] for row in rows] == [False, True]
+        assert [[each["seed"] for each in row["runs"]] for row in rows] == seeds
+    printed = [line for line in lines(sheet) if line.startswith("Our best model 2 test")]
+    assert ["of people" in line for line in printed[:2]] == [True, False]
+
+
 def test_validation_tables_show_validation() -> None:
     entries = [landmark_entry("e/table-6.6/05", dimensions=29, satisfied=0.6)]
     printed = lines(made("6.7", entries))
@@ -364,6 +378,19 @@ def test_other_people_are_not_compared() -> None:
     splits = {**strangers.splits, "unseen": {**unseen, "right": renamed}}
     other = replace(strangers, splits=splits)
     assert judge(claim, {**held, "e/model-1": [other]}, "cpu", "unseen") is None
+
+
+def test_other_triplets_of_the_same_people_are_not_compared() -> None:
+    """Judgements that were drawn anew, of fewer people at one agreement: no error, and no difference."""
+    claim = next(claim for claim in CLAIMS if claim.measure == "triplets_5")
+    held = {name: [run(name)] for name in claim.kind.recipes.values()}
+    assert judge(claim, held, "cpu", "unseen") is not None
+    drawn_anew = run("e/spontaneous-model-2")
+    levels = drawn_anew.splits["unseen"]["triplets"]
+    fewer = {**levels["5"], "satisfied": dict(list(levels["5"]["satisfied"].items())[1:])}
+    unseen = {**drawn_anew.splits["unseen"], "triplets": {**levels, "5": fewer}}
+    other = replace(drawn_anew, splits={**drawn_anew.splits, "unseen": unseen})
+    assert judge(claim, {**held, "e/spontaneous-model-2": [other]}, "cpu", "unseen") is None
 
 
 def test_claims_of_spontaneous_faces() -> None:

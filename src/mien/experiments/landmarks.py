@@ -71,7 +71,7 @@ class Landmarks(Domain[LandmarkSplits, LandmarkNetwork]):
         found = data.read(path, skip_bad=skip_bad, split_seed=recipe.data.split_seed)
         for line in found.faces.left_out:
             note(line)
-        if found.triplets is not None:
+        if found.triplets is not None and recipe.data.triplets == "judged":
             check_splits(found.triplets, found.faces)
         faces = {name: _limited(found.faces.split(name), recipe) for name in found.faces.splits_held}
         for name in (TRAINING, VALIDATION):

@@ -85,8 +85,10 @@ def judge(claim: Claim, runs: Mapping[str, Sequence[LandmarkRun]], budget: str, 
     ]
     if not sides[0]:
         return None
-    people = _people(sides[0][0], split)
-    ours, *others = ([run for run in side if _people(run, split) == people] for side in sides)
+    measured = _measured(sides[0][0], split, claim.measure)
+    ours, *others = (
+        [run for run in side if _measured(run, split, claim.measure) == measured] for side in sides
+    )
     if not all(others):
         return None
     differences = {
@@ -106,9 +108,16 @@ def _alike(runs: Sequence[LandmarkRun], budget: str, split: str, measure: str) -
     ]
 
 
-def _people(run: LandmarkRun, split: str) -> set[str]:
-    """Whose faces it was measured on, as far as they were kept."""
-    return {person for measure in MEASURES for person in run.counts(split, measure) or {}}
+def _measured(run: LandmarkRun, split: str, measure: str) -> tuple[bool, dict[str, int]]:
+    """What it was measured on: synthetic faces or people's, and how many of whose faces or triplets.
+
+    F1 and AUC are not counted by person: of them, the people of whom anything else was counted.
+    """
+    counts = run.counts(split, measure)
+    if counts is None:
+        people = {person for each in MEASURES for person in run.counts(split, each) or {}}
+        return run.synthetic, dict.fromkeys(people, 0)
+    return run.synthetic, {person: n for person, (_, n) in counts.items()}
 
 
 def _difference(

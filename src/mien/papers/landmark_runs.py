@@ -123,15 +123,21 @@ def _level(measure: str) -> str | None:
 
 
 def landmark_runs_of(entries: Iterable[Entry], recipe: str) -> list[LandmarkRun]:
-    """A recipe's runs, the largest budget first and by seed; of a baseline only the first."""
+    """A recipe's runs, the largest budget first, people before synthetic faces, and by seed.
+
+    Of a baseline only the first of people and the first of synthetic faces.
+    """
     held = [LandmarkRun.of(entry) for entry in entries if entry["recipe"] == recipe and "landmarks" in entry]
-    held.sort(key=lambda run: (-BUDGETS.index(run.budget), run.seed))
-    return held if not held or held[0].trained else held[:1]
+    held.sort(key=lambda run: (-BUDGETS.index(run.budget), run.synthetic, run.seed))
+    if not held or held[0].trained:
+        return held
+    first = {run.synthetic: run for run in reversed(held)}
+    return [run for run in held if run is first[run.synthetic]]
 
 
 def by_budget(runs: Sequence[LandmarkRun]) -> list[list[LandmarkRun]]:
-    """Runs in the order of `landmark_runs_of`, those of each budget together."""
-    return [list(alike) for _, alike in groupby(runs, key=lambda run: run.budget)]
+    """Runs in the order of `landmark_runs_of`, those of each budget on faces of one kind together."""
+    return [list(alike) for _, alike in groupby(runs, key=lambda run: (run.budget, run.synthetic))]
 
 
 def over_seeds(runs: Sequence[LandmarkRun], split: str, measure: str) -> Measured | None:

@@ -8,7 +8,7 @@ All intervals are over people (`people`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from mien.landmarks import UNLABELLED, LandmarkBatch, Triplets
 
 Matrix = NDArray[np.float64]
 Splits = dict[str, dict[str, Any]]
+Part = TypeVar("Part")
 
 KEPT: tuple[str, ...] = ("public", "private", "unseen")
 """The splits of which counts by person are kept, for differences between runs later."""
@@ -48,10 +49,10 @@ def evaluate(
     representation: (N, F) by split, each row the face of `faces` at that place. triplets: by split, each
     within its split's faces. seed: of the bootstrap and of the faces that classifiers of units learn from.
     Returns {"dimensions", "resamples", "seed", "splits": {split: {"n", "people", …}}}, and with
-    - two or more emotions in training: "emotions": {"C", "tried"}; in a split with labels "accuracy",
-      "accuracy_ci95", "labelled" and, of `KEPT`, "right": {person: [right, n]};
-    - action units: "units": {"numbers", "C", "tried"}; in a split with coded faces "f1", "f1_ci95", "auc",
-      "auc_ci95", "coded";
+    - two or more emotions in training, and labels in public: "emotions": {"C", "tried"}; in a split with
+      labels "accuracy", "accuracy_ci95", "labelled" and, of `KEPT`, "right": {person: [right, n]};
+    - action units coded both ways in training, and present in public: "units": {"numbers", "C", "tried"};
+      in a split with coded faces "f1", "f1_ci95", "auc", "auc_ci95", "coded";
     - triplets: in their split "triplets", as `satisfied.triplet_figures` gives them, of `KEPT` with
       "satisfied": {person: [satisfied, n]}.
     `people.difference_interval` takes those counts by person.
@@ -62,9 +63,10 @@ def evaluate(
     splits: Splits = {name: {"n": len(batch), "people": len(batch.people)} for name, batch in faces.items()}
     how = {"resamples": resamples, "seed": seed}
     found: dict[str, Any] = {"dimensions": points["training"].shape[1], **how}
-    if len(np.unique(_labels(faces["training"]))) > 1:
+    if len(np.unique(_labels(faces["training"]))) > 1 and len(_labels(_tuning(faces))):
         found["emotions"] = _emotions(points, faces, splits, **how)
-    if learnable(faces["training"].units):
+    columns = learnable(faces["training"].units)
+    if columns and (_tuning(faces).units[:, columns] == 1).any():
         found["units"] = _units(points, faces, splits, **how)
     for name, judged in triplets.items():
         if name not in faces:
@@ -141,7 +143,7 @@ def _units(
     }
 
 
-def _tuning(parts: Mapping[str, tuple[Matrix, NDArray[Any]]]) -> tuple[Matrix, NDArray[Any]]:
+def _tuning(parts: Mapping[str, Part]) -> Part:
     if "public" not in parts:
         raise DataError("no public faces: the classifiers' C is tuned on them")
     return parts["public"]
