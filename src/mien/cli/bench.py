@@ -77,6 +77,11 @@ def bench(
         console.print(table)
     if found["landmarks"]:
         console.print(_of_landmarks(found["landmarks"]))
+        console.print(
+            "products: of the layers as they are drawn; an iteration computes what the decoder makes of a "
+            "neutral face once, not for each sample",
+            style="dim",
+        )
     for each in found["networks"]:
         if each["pairs"] is not None:
             console.print(_saving(each["subject"], each["pairs"]))

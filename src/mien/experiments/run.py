@@ -91,7 +91,7 @@ def fit(
     faces = domain.read(recipe, order.data, order.skip_bad, note)
     network = domain.build(recipe, faces, _start(order), note)
     if not learns(network):
-        return network, faces, _begin(order), State()
+        return network, faces, _begin(order) if processes.is_first() else {}, State()
     fingerprint = _fingerprint(order, faces, network)
     kind = task_kind(recipe.task.name)
     with processes.first_before_the_others():

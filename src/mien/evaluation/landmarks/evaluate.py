@@ -73,9 +73,14 @@ def evaluate(
             raise DataError(f"triplets of the {name} split, which has no faces: expected {', '.join(faces)}")
         if len(judged):
             splits[name]["triplets"] = triplet_figures(
-                points[name], faces[name], judged, by_person=name in KEPT, **how
+                points[name], faces[name], judged, by_person=_keeps(name, faces[name]), **how
             )
     return {**found, "splits": splits}
+
+
+def _keeps(split: str, batch: LandmarkBatch) -> bool:
+    """Whether counts by person are kept: of single pictures they would be the pictures once more."""
+    return split in KEPT and len(batch.people) < len(batch)
 
 
 def _checked(representation: Mapping[str, Matrix], faces: Mapping[str, LandmarkBatch]) -> dict[str, Matrix]:
@@ -113,7 +118,7 @@ def _emotions(
             "accuracy": probe.accuracies[name],
             "accuracy_ci95": _listed(people.share_interval(counts, **how)),
         }
-        if name in KEPT:
+        if _keeps(name, faces[name]):
             splits[name]["right"] = counts
     return {"C": probe.cost, "tried": [list(pair) for pair in probe.tried]}
 
