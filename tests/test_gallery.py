@@ -23,7 +23,7 @@ from mien.evaluation.maps.circumplex import EXPECTED, analyse
 from mien.evaluation.maps.quality import quality
 from mien.evaluation.maps.responses import Embeddings, Responses
 from mien.labels import SIX
-from mien.papers.map_runs import ANOTHER_TRUNK, AS_PUBLISHED, BALANCED, MAIN
+from mien.papers.map_runs import ANOTHER_TRUNK, AS_PUBLISHED, BALANCED, MAIN, SYNTHETIC
 from mien.papers.sources import Sources
 from mien.training import recipe
 from synthetic import face_batch
@@ -119,9 +119,11 @@ ORDERS = {0: EXPECTED, 1: EXPECTED, 2: SWAPPED}
 
 @pytest.fixture(scope="module")
 def entries() -> list[dict[str, Any]]:
-    """Three seeds, one of them in another order, and a run of each other recipe."""
+    """Three seeds, one of them in another order, a run of each other recipe, and one on other faces."""
     seeds = [entry(MAIN, seed, order) for seed, order in ORDERS.items()]
-    return [*seeds, entry(BALANCED, 0, SWAPPED), entry(ANOTHER_TRUNK, 0)]
+    apart = entry(SYNTHETIC, 0)
+    apart["maps"]["private"] = apart["maps"].pop("public")
+    return [*seeds, entry(BALANCED, 0, SWAPPED), entry(ANOTHER_TRUNK, 0), apart]
 
 
 @pytest.fixture(scope="module")

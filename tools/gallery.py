@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mien import ledger
 from mien.ledger import Entry
 from mien.papers import published
-from mien.papers.map_runs import MAIN
+from mien.papers.map_runs import MAIN, SYNTHETIC
 from mien.report import map_figures
 from mien.report.map_page import indices, snapshots
 from mien.report.spacing import direction, spread_angles
@@ -51,19 +51,24 @@ _NAMES_APART = 17.0
 class Ledger:
     """The runs that map faces, by file, each recipe's by seed; and what was measured beside them.
 
-    names: of the runs' recipes in titles.
+    names: of the runs' recipes in titles. synthetic: the run on pictures of synthetic people, by file; empty
+    where there is none.
     """
 
     entries: Mapping[str, Entry]
     names: Mapping[str, str]
     measured: Mapping[str, Any]
+    synthetic: Mapping[str, Entry]
 
     @classmethod
     def read(cls, folder: Path) -> Ledger:
         """The runs of a results folder that the tables show."""
         held = Results.read(folder)
         found = [entry for name in held.runs for entry in held.sources.runs_of(name)]
-        return cls({ledger.file_name(entry): entry for entry in found}, held.names, held.measured)
+        apart = held.sources.runs_of(SYNTHETIC)[:1]
+        by_file = ({ledger.file_name(entry): entry for entry in part} for part in (found, apart))
+        entries, synthetic = by_file
+        return cls(entries, held.names, held.measured, synthetic)
 
     @property
     def main(self) -> dict[str, Entry]:
@@ -262,6 +267,27 @@ def _comparable(found: Mapping[str, Any], reference: Mapping[str, Points]) -> Po
     return turned
 
 
+def synthetic_parts(held: Ledger) -> Parts:
+    """Of the run on synthetic people: its maps of training faces as they came, and of people held out."""
+    return {
+        name: {
+            "snapshots": entry["snapshots"],
+            "held out": {key: _map(entry)[key] for key in ("labels", "points")},
+        }
+        for name, entry in held.synthetic.items()
+    }
+
+
+def synthetic(parts: Parts, path: Path) -> None:
+    """Every map as a panel, each called synthetic."""
+    panels = []
+    for found in parts.values():
+        shown = found["held out"]
+        named = [*snapshots(found), ("people held out", np.array(shown["points"]), indices(shown["labels"]))]
+        panels += [(f"synthetic people\n{title}", points, labels) for title, points, labels in named]
+    path.write_bytes(png(map_figures.map_panels(panels, columns=3, names=False), DPI))
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """What it is drawn from, and how it is drawn to a path."""
@@ -277,6 +303,7 @@ PICTURES: dict[str, Picture] = {
     "training.gif": Picture(training_parts, animation),
     "overlay.png": Picture(overlay_parts, overlay),
     "runs.png": Picture(runs_parts, every_run),
+    "synthetic.png": Picture(synthetic_parts, synthetic),
 }
 """The gallery by file name. No picture holds a face: a face is a dot."""
 
@@ -293,11 +320,13 @@ def sources(parts: Parts) -> dict[str, str]:
 
 
 def draw_all(held: Ledger, folder: Path) -> None:
-    """Draws every picture and writes beside them what they were drawn from."""
+    """Draws every picture of runs that there are, and writes beside them what they were drawn from."""
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for name, picture in PICTURES.items():
         parts, path = picture.parts(held), folder / name
+        if not parts:
+            continue
         picture.draw(parts, path)
         drawn = hashlib.sha256(path.read_bytes()).hexdigest()
         written[name] = {"sha256": drawn, "drawn_from": sources(parts)}
@@ -313,6 +342,8 @@ def stale(held: Ledger, folder: Path) -> list[str]:
     wrong = [f"{name} is no picture of the gallery" for name in written if name not in PICTURES]
     for name, picture in PICTURES.items():
         path = folder / name
+        if not picture.parts(held):
+            continue
         if name not in written or not path.is_file():
             wrong.append(f"{name} is missing")
         elif hashlib.sha256(path.read_bytes()).hexdigest() != written[name]["sha256"]:

@@ -1,4 +1,4 @@
-"""Writes the tables of the README and of docs/circumplex.md from the ledger.
+"""Writes the tables of the README and of the pages in docs/ from the ledger.
 
 `python tools/readme_tables.py`; --check only compares.
 """
@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,15 @@ from mien import ledger
 from mien.evaluation.metrics import wilson
 from mien.inference.lookup import card_of
 from mien.papers.people import people_table
+from mien.papers.sheet import Block
+from mien.papers.sheets import SHEETS
+from mien.papers.sources import Sources
 from mien.papers.tables import Measured, Row, in_figures, rows
 from mien.storage import packaged, write_text
 from mien.training import recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/circumplex.md")
+PAGES = ("README.md", "docs/circumplex.md", "docs/autoencoders.md")
 MEASUREMENTS = packaged("results") / "measurements"
 _BLOCK = re.compile(r"(<!-- (?P<kind>\w+)(?: (?P<name>\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -204,6 +208,48 @@ def _maps() -> circumplex_tables.Results:
     return circumplex_tables.Results.read(packaged("results"))
 
 
+def sheet(name: str) -> str:
+    """A table of any shape as `mien reproduce` prints it, without its notes."""
+    return "\n".join(_markdown(block) for block in SHEETS[name].make(_sources()).blocks)
+
+
+def means(name: str) -> str:
+    """The first block of a sheet: of several runs their mean."""
+    return _markdown(replace(SHEETS[name].make(_sources()).blocks[0], title=""))
+
+
+@cache
+def _sources() -> Sources:
+    return Sources([recipe.load(name) for name in recipe.names()], ledger.entries())
+
+
+def _markdown(block: Block) -> str:
+    lines = [block.heads, ["---"] * len(block.heads), *block.rows]
+    table = "".join(f"| {' | '.join(cell or '–' for cell in line)} |\n" for line in lines)
+    return f"{block.title}:\n\n{table}" if block.title else table
+
+
+def iterations(_: str) -> str:
+    """Speed of the autoencoders on landmarks, from `mien bench --json`."""
+    found = json.loads((MEASUREMENTS / "bench-landmarks.json").read_text(encoding="utf-8"))
+    lines = [
+        "| recipe | precision | batch | iterations a second | ms | its matrix products, ms | ratio |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {each['subject']} | {each['precision']} | {each['batch_size']} | {each['iterations_s']:,.0f} | "
+        f"{1000 * each['step_s']:.2f} | {1000 * each['products_s']:.2f} | {each['ratio']:.2f} |"
+        for part in found
+        for each in part["landmarks"]
+    ]
+    computer = found[0]["machine"]
+    return (
+        f"`mien bench` on {computer['processor']}, {computer['threads']} thread(s):\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+
+
 def _faces_min(rate: float | None) -> str:
     return "–" if rate is None else f"{rate:,.0f} faces/min"
 
@@ -230,6 +276,9 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "layouts": layouts,
     "install": install,
     "circumplex": circumplex,
+    "sheet": sheet,
+    "means": means,
+    "iterations": iterations,
 }
 """What a block of a page is made of, by the word that opens it."""
 
