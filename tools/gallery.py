@@ -283,7 +283,9 @@ def synthetic(parts: Parts, path: Path) -> None:
     panels = []
     for found in parts.values():
         shown = found["held out"]
-        named = [*snapshots(found), ("people held out", np.array(shown["points"]), indices(shown["labels"]))]
+        # The first places lie far apart, and one frame holds all panels.
+        later = {**found, "snapshots": [each for each in found["snapshots"] if each["epoch"] >= 10]}
+        named = [*snapshots(later), ("people held out", np.array(shown["points"]), indices(shown["labels"]))]
         panels += [(f"synthetic people\n{title}", points, labels) for title, points, labels in named]
     path.write_bytes(png(map_figures.map_panels(panels, columns=3, names=False), DPI))
 
