@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from landmark_trees import BROWS_FIRST, bnd_text, posed, spontaneous, write_bp4d, write_bu3dfe
+from mien.data import read as read_pictures
 from mien.data.formats import BadRows
 from mien.data.landmarks import (
     LandmarkSet,
@@ -179,6 +180,7 @@ def test_parquet_of_other_people_without_splits_or_names(tmp_path: Path) -> None
     for change, said in (
         ({"person": None}, "no column person"),
         ({"AU1": [0] * len(batch)}, "has no columns AU2, AU4"),
+        ({"degree": [0, 5] + [0] * (len(batch) - 2)}, "row 1: degree is 5: expected 1 to 4"),
         ({"split": ["test"] * len(batch)}, "unknown split 'test'"),
         ({"points": [[1.0, 2.0]] * len(batch)}, "row 0: points holds 2 numbers: expected 249"),
         ({"points": ["a"] * len(batch)}, "column points is string"),
@@ -287,7 +289,7 @@ UNITS, POSE = "AUCoding/AU_OCC/F001_T1.csv", "HeadPose/F001_T1.csv"
 @pytest.mark.parametrize(
     ("spoil", "said", "kept"),
     [
-        (edited(UNITS, ",12,14,", ",120,140,"), "no columns of the action units 12, 14", 72),
+        (edited(UNITS, ",12,14,", ",120,140,"), "no column of AU12, AU14", 72),
         (edited(UNITS, "\n3,", "\n99,"), "1 frames of .*F001_T1.csv have no landmarks, the first 99", 72),
         (edited(UNITS, "\n3,", "\n2,"), "whole numbers of frames in the first column, each once", 72),
         (edited(UNITS, "\n3,", "\n3,7"), "an action unit is 7[01]: expected 0, 1 or 9", 72),
@@ -381,3 +383,9 @@ def test_a_person_across_splits_is_one_line(bu: Path, tmp_path: Path) -> None:
 
 def test_brows_first_is_a_permutation() -> None:
     assert sorted(BROWS_FIRST.tolist()) == list(range(83))
+
+
+def test_landmarks_where_pictures_are_shown(tmp_path: Path) -> None:
+    write_parquet(posed(2, 1), tmp_path / "faces.parquet")
+    with pytest.raises(DataError, match="holds landmarks: expected pictures"):
+        read_pictures(tmp_path / "faces.parquet")

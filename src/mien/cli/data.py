@@ -155,8 +155,11 @@ def show(
     from mien.cli.progress import busy
     from mien.data import detect, read
     from mien.data.counts import counts
+    from mien.data.landmarks import detect as landmarks_at
     from mien.data.pairs import pairs_by_split, pairs_of
 
+    if landmarks_at(source) is not None:
+        raise DataError(f"{source} holds landmarks: expected pictures; mien data check counts landmarks")
     with busy(f"reading {source}"):
         batch = read(source, skip_bad=skip_bad, assume_split=assume_split, size=size, split_seed=split_seed)
     if split is not None:

@@ -120,7 +120,8 @@ def _print_all(source: Path, dataset: LandmarkSet, counted: dict[str, Any]) -> N
         say(f"wrong: {line}")
     if len(dataset.skipped) > _SHOWN_BAD:
         say(f"… and {len(dataset.skipped) - _SHOWN_BAD:,} more; --json names them all")
-    say(f"{len(dataset.skipped):,} faults" if dataset.skipped else "no faults")
+    faults = "fault" if len(dataset.skipped) == 1 else "faults"
+    say(f"{len(dataset.skipped) or 'no'} {faults}")
 
 
 def _columns(counted: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -63,7 +63,9 @@ def detect(path: Path | str) -> tuple[Format, Path]:
             raise DataError(f"{path} holds several datasets ({names}): name one of them")
     elif not path.stat().st_size:
         raise DataError(f"{path} is empty: expected {_supported()}")
-    raise DataError(f"{path} is in no known format: expected {_supported()}")
+    raise DataError(
+        f"{path} is in no known format: expected {_supported()}; or landmarks, as docs/landmarks.md has them"
+    )
 
 
 def format_of_name(path: Path | str) -> str:

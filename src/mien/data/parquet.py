@@ -104,6 +104,8 @@ def _read_file(path: Path, reading: Reading) -> tuple[FaceBatch, int]:
 def _picture_column(table: pa.Table, path: Path) -> list[bytes | None]:
     import pyarrow.types as kinds
 
+    if "image" not in table.column_names and {"points", "person"} <= set(table.column_names):
+        raise DataError(f"{path} holds landmarks: expected pictures; recipes of system E read it")
     if "image" not in table.column_names:
         raise DataError(f"{path} has the columns {', '.join(table.column_names)}: expected image and label")
     column = table["image"].combine_chunks()

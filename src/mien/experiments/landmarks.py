@@ -131,7 +131,9 @@ def _triplets(
     """By split: the judged triplets of its own faces alone, or those of the rules where it has labels."""
     if recipe.data.triplets == "judged":
         if judged is None:
-            raise DataError(f"no triplets beside the faces of {path}: expected triplets.csv in that folder")
+            raise DataError(
+                f"no triplets beside the faces of {path}: expected triplets.csv in that folder, which mien triplets makes"
+            )
         found = {name: judged.within(part) for name, part in faces.items()}
     else:
         found = {

@@ -22,6 +22,9 @@ from mien.report.style import svg
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 
+_HEADS = {"accuracy": "accuracy", "f1": "F1", "auc": "AUC"}
+"""What the figures of classifiers are called, in the order of the table."""
+
 _SHOWN_FIRST = ("private", "public", "unseen", "training")
 """The split that a page's large figures are of: the thesis's test, else validation."""
 
@@ -104,7 +107,7 @@ def _cards(entry: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple
 def _splits(found: Mapping[str, Any]) -> str:
     """All figures by split, those that some split has."""
     splits: Mapping[str, Mapping[str, Any]] = found["splits"]
-    columns = [name for name in ("accuracy", "f1", "auc") if any(name in each for each in splits.values())]
+    columns = [name for name in _HEADS if any(name in each for each in splits.values())]
     levels = list(dict.fromkeys(level for each in splits.values() for level in each.get("triplets", {})))
     rows = [
         [
@@ -116,9 +119,11 @@ def _splits(found: Mapping[str, Any]) -> str:
         ]
         for name, figures in splits.items()
     ]
-    heads = ["", "faces", "people", *columns]
+    heads = ["", "faces", "people", *(_HEADS[column] for column in columns)]
     heads += ["triplets" if level == "all" else f"triplets, agreement {level}" for level in levels]
-    about = "Accuracy of linear classifiers, and satisfied triplets; intervals of 95% are over people."
+    rated = " and ".join(_HEADS[column] for column in columns)
+    rated = f"{rated[:1].upper()}{rated[1:]} of linear classifiers, and s" if rated else "S"
+    about = f"{rated}atisfied triplets; intervals of 95% are over people."
     return html.table(about, heads, rows)
 
 
@@ -224,7 +229,7 @@ def _reconstructions(batch: LandmarkBatch, generator: made.Generator, kind: str)
 
 def one_of_each(batch: LandmarkBatch) -> NDArray[np.int64]:
     """One face of each of the six emotions at its strongest, all of one person where one has all; else the
-    first faces: (≤ 6,) positions.
+    faces evenly apart, for neighbouring frames of a recording look alike: (≤ 6,) positions.
     """
     strongest = np.argsort(-batch.degrees, kind="stable")
     best: list[int] = []
@@ -235,7 +240,8 @@ def one_of_each(batch: LandmarkBatch) -> NDArray[np.int64]:
         best = max(best, rows, key=len)
         if len(best) == len(SIX):
             break
-    return np.array(best or range(min(len(SIX), len(batch))), np.int64)
+    apart = np.linspace(0, len(batch) - 1, min(len(SIX), len(batch))).round()
+    return np.array(best or apart, np.int64)
 
 
 def _named(batch: LandmarkBatch, row: int) -> str:

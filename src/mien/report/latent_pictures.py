@@ -87,13 +87,17 @@ def _labelled(figure: Figure, faces: LandmarkBatch) -> Figure:
     return figure
 
 
+def _where(faces: LandmarkBatch) -> str:
+    return f"{' and '.join(faces.splits_held)} of {faces.source or 'the data'}"
+
+
 def _person(faces: LandmarkBatch, name: str | None) -> str:
     """A person's name as asked for, or the first one's."""
     people = faces.people
     if name is None:
         return people[0]
     if name not in people:
-        raise DataError(f"no person {name!r} in {faces.source or 'the data'}: {hint(name, people)}")
+        raise DataError(f"no person {name!r} in {_where(faces)}: {hint(name, people)}")
     return name
 
 
@@ -101,7 +105,7 @@ def _other(faces: LandmarkBatch, wanted: Wanted, person: str) -> str:
     """The name of the person that an expression goes to: as asked for, or the first other one's."""
     others = [name for name in faces.people if name != person]
     if wanted.other is None and not others:
-        raise DataError(f"{faces.source or 'the data'} show {person} alone: expected another person")
+        raise DataError(f"{person} is alone in {_where(faces)}: expected another person, or another --split")
     return _person(faces, wanted.other or others[0])
 
 
@@ -111,9 +115,8 @@ def _face(faces: LandmarkBatch, person: str, emotion: str) -> int:
     rows = np.flatnonzero((faces.subjects == person) & (faces.labels == label))
     if not len(rows):
         own = {EMOTIONS[label] for label in faces.labels[faces.subjects == person].tolist() if label >= 0}
-        raise DataError(
-            f"{person} has no {EMOTIONS[label]} face: expected one of {', '.join(sorted(own)) or 'none'}"
-        )
+        held = f"expected one of {', '.join(sorted(own))}" if own else "no face of theirs has an emotion"
+        raise DataError(f"{person} has no {EMOTIONS[label]} face: {held}")
     return int(rows[np.argmax(faces.degrees[rows])])
 
 
@@ -226,7 +229,8 @@ def _reconstruct(generator: made.Generator, faces: LandmarkBatch, wanted: Wanted
     shown = [name for name in SIX if EMOTIONS.index(name) in held]
     rows = [_face(faces, person, name) for name in shown]
     if not rows:
-        rows = np.flatnonzero(faces.subjects == person)[: len(SIX)].tolist()
+        own = np.flatnonzero(faces.subjects == person)
+        rows = own[np.linspace(0, len(own) - 1, min(len(SIX), len(own))).round().astype(int)].tolist()
         shown = faces.names[rows].tolist()
     part = faces.select(np.array(rows))
     neutral = part.neutral if generator.neutral else None

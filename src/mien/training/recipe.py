@@ -101,7 +101,9 @@ class TrainSection(Section):
         if (self.iterations is None) != (self.validate_every is None):
             raise ValueError("expected iterations and validate_every together")
         if self.iterations and self.validate_every and self.iterations % self.validate_every:
-            raise ValueError(f"iterations {self.iterations}: expected a multiple of {self.validate_every}")
+            raise ValueError(
+                f"iterations {self.iterations}: expected a multiple of validate_every, {self.validate_every}"
+            )
         return self
 
     @property
@@ -305,8 +307,9 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: str = "") ->
     parts = [str(part) for part in first["loc"]]
     key = ".".join(filter(None, [prefix, *parts]))
     if first["type"] != "extra_forbidden":
-        given = f" (got {first['input']!r})" if first["type"] != "missing" else ""
-        return f"{key}: {first['msg']}{given}"
+        told = first["type"] == "missing" or isinstance(first["input"], dict)
+        given = "" if told else f" (got {first['input']!r})"
+        return f"{key}: {first['msg'].removeprefix('Value error, ')}{given}"
     known = list(_fields_at(model, parts[:-1]))
     return f"unknown key {key!r}: {hint(parts[-1], known)}"
 

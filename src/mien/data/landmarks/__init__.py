@@ -87,7 +87,8 @@ def read(path: Path | str, *, skip_bad: bool = False, split_seed: int = 0) -> La
         first = f", the first fault: {bad.lines[0]}" if bad.lines else ""
         raise DataError(f"no face could be read from {path}{first}")
     if bad.lines:
-        line = f"{len(bad.lines):,} faults, the faces left out; the first: {bad.lines[0]}"
+        faults = "1 fault" if len(bad.lines) == 1 else f"{len(bad.lines):,} faults"
+        line = f"{faults}, the faces left out; the first: {bad.lines[0]}"
         usable = replace(usable, left_out=(*usable.left_out, line))
     return LandmarkSet(usable, _triplets(path, usable, bool(bad.lines)), tuple(bad.lines))
 

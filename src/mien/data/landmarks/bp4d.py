@@ -172,9 +172,9 @@ def _units(file: Path | None, frames: list[int], bad: BadRows) -> NDArray[np.int
     try:
         head, rows = _table(file)
         columns = {int(cell): at for at, cell in enumerate(head) if at and cell.isdecimal()}
-        absent = [str(unit) for unit in ACTION_UNITS if unit not in columns]
+        absent = [f"AU{unit}" for unit in ACTION_UNITS if unit not in columns]
         if absent:
-            raise DataError(f"{file} has no columns of the action units {', '.join(absent)}: expected all 12")
+            raise DataError(f"{file} has no column of {', '.join(absent)}: expected all 12 units")
         values = rows[:, [columns[unit] for unit in ACTION_UNITS]]
         wrong = ~np.isin(values, (0, 1, UNKNOWN_UNIT))
         if wrong.any():

@@ -27,6 +27,7 @@ FILE = "faces.parquet"
 _MAGIC = b"PAR1"
 _KEY = b"mien_landmarks"
 _NUMBERS = COUNT * 3
+_MOST_DEGREES = 4
 _ANGLES = ("pitch", "yaw", "roll")
 UNIT_COLUMNS: tuple[str, ...] = tuple(f"AU{unit}" for unit in ACTION_UNITS)
 """The columns of the twelve action units."""
@@ -88,7 +89,7 @@ def _read(path: Path, bad: BadRows, split_seed: int) -> LandmarkBatch:
         names=names,
         subjects=_texts(table, "person", [""] * n),
         labels=_codes(table, "emotion", file, UNLABELLED, emotion_index).astype(np.int64),
-        degrees=_numbers(table, "degree", 0, file).astype(np.int8),
+        degrees=_degrees(table, file),
         units=_units(table, file),
         splits=_codes(table, "split", file, 0, _split).astype(np.int8),
         sequences=_texts(table, "sequence", [""] * n),
@@ -149,6 +150,17 @@ def _numbers(table: pa.Table, name: str, otherwise: int, file: Path) -> NDArray[
         raise DataError(f"{file} column {name} is {column.type}: expected numbers")
     filled = compute.fill_null(column, otherwise).combine_chunks()
     return np.asarray(filled.to_numpy(zero_copy_only=False))
+
+
+def _degrees(table: pa.Table, file: Path) -> NDArray[np.int8]:
+    degrees = _numbers(table, "degree", 0, file)
+    wrong = np.flatnonzero(~np.isin(degrees, range(_MOST_DEGREES + 1)))
+    if len(wrong):
+        raise DataError(
+            f"{file} row {wrong[0]}: degree is {degrees[wrong[0]]}: expected 1 to {_MOST_DEGREES}, or 0, "
+            "neutral or unknown"
+        )
+    return degrees.astype(np.int8)
 
 
 def _units(table: pa.Table, file: Path) -> NDArray[np.int8]:
