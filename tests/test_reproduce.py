@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from landmark_entries import landmark_entry
 from map_entries import map_entry
 from mien import data, ledger, storage
 from mien.cli.app import app
@@ -84,7 +85,8 @@ def entry(recipe: str, budget: str, seed: int = 0) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger with a cpu run of every recipe on pictures and a full one of the final network."""
+    """A ledger with a cpu run of every recipe on pictures, of some on landmarks, and a full one of the
+    final network."""
     folder = tmp_path_factory.mktemp("ledger")
     for recipe in RECIPES:
         if recipe.name.startswith("e/"):
@@ -92,6 +94,14 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made = map_entry(recipe.name) if recipe.name.startswith("d/") else entry(recipe.name, "cpu")
         ledger.write(made, folder)
     ledger.write(entry("c/final", "full", seed=1), folder)
+    for name in ("e/model-3", "e/spontaneous-model-3"):
+        made = landmark_entry(name)
+        made["landmarks"]["latent"] = {
+            "divergence": [1.0] * 30,
+            "norms": [1.0] * 30,
+            "neutral_norms": [0.5] * 249,
+        }
+        ledger.write(made, folder)
     return folder
 
 
