@@ -132,7 +132,8 @@ def _triplets(
     if recipe.data.triplets == "judged":
         if judged is None:
             raise DataError(
-                f"no triplets beside the faces of {path}: expected triplets.csv in that folder, which mien triplets makes"
+                f"no triplets beside the faces of {path}: expected triplets.csv in that folder, which mien "
+                "triplets makes"
             )
         found = {name: judged.within(part) for name, part in faces.items()}
     else:
