@@ -89,6 +89,18 @@ def test_the_figures_are_those_of_the_file(run: Path, bu3dfe: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_run_is_evaluated_again(run: Path, bu3dfe: Path) -> None:
+    done = mien("evaluate", run, "--data", bu3dfe, "--split", "private", "--json")
+    assert done.returncode == 0, done.stderr
+    entry = json.loads((run / "result.json").read_text())["landmarks"]
+    found = json.loads(done.stdout)
+    assert found["accuracy"] == entry["splits"]["private"]["accuracy"]
+    assert found["triplets"] == entry["splits"]["private"]["triplets"]
+    refused = mien("evaluate", run, "--data", bu3dfe, "--split", "unseen")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
+@pytest.mark.slow
 def test_encode_and_decode_are_the_networks(run: Path, bu3dfe: Path) -> None:
     from mien.data.landmarks import read
 

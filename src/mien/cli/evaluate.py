@@ -26,7 +26,7 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="A network's name, an .onnx file or a run folder.")],
     *,
     data: Annotated[Path, typer.Option(help="Dataset in any format that mien data reads.")],
-    split: Annotated[str, typer.Option(help="training, public or private.")],
+    split: Annotated[str, typer.Option(help="training, public or private; of landmarks also unseen.")],
     protocol: Annotated[
         str,
         typer.Option(
@@ -62,8 +62,17 @@ def evaluate(
     Figures are given with and without the faces that are copies of training faces. A network that sees
     whole faces has no eval1, whose crops are parts of one.
 
+    Of a run on landmarks: what linear classifiers read from its representation, and satisfied triplets.
+
     Example: mien evaluate conv_net --data fer2013.csv --split public
     """
+    from mien.cli.landmark_evaluation import evaluate_run, is_landmark_run
+
+    if is_landmark_run(model):
+        if protocol != "single" or limit is not None or ledger is not None:
+            raise DataError(f"{model} is a run on landmarks: leave out --protocol, --limit and --ledger")
+        evaluate_run(Path(model), data, split, skip_bad=skip_bad, json_output=json_output, out=out)
+        return
     from mien import storage
     from mien.evaluation import protocols
     from mien.experiments import entry

@@ -33,6 +33,8 @@ PER_FACE = typer.Option(4, "--per-face", min=1, help="How many triplets each fac
 EVERY = typer.Option(
     False, "--every-image", help="Also blinks, and images of a person with the same action units."
 )
+FORCE = typer.Option(False, "--force", help="Replace the file where it is there already.")
+
 SKIP_BAD = typer.Option(False, "--skip-bad", help="Leave out faces that are wrong, and say how many.")
 SPLIT_SEED = typer.Option(0, "--split-seed", min=0, help="Draws the splits of data that tell none.")
 AS_JSON = typer.Option(False, "--json", help="JSON alone on standard output.")
@@ -43,6 +45,7 @@ def rules(
     source: Path = DATA,
     *,
     out: Path = OUT,
+    force: bool = FORCE,
     per_face: int = PER_FACE,
     seed: int = SEED,
     skip_bad: bool = SKIP_BAD,
@@ -56,7 +59,7 @@ def rules(
     from mien.data.landmarks.triplet_rules import by_rules
     from mien.data.landmarks.triplets import write_triplets
 
-    _check_ending(out)
+    _check_out(out, force)
     faces = _faces(source, skip_bad, split_seed)
     found = by_rules(faces, per_face=per_face, seed=seed)
     write_triplets(found, out, _note(faces, f"by rules, {per_face} per face, seed {seed}"))
@@ -68,6 +71,7 @@ def select(
     source: Path = DATA,
     *,
     out: Path = OUT,
+    force: bool = FORCE,
     every_image: bool = EVERY,
     seed: int = SEED,
     skip_bad: bool = SKIP_BAD,
@@ -83,7 +87,7 @@ def select(
     """
     from mien.data.landmarks.triplets import write_questions
 
-    _check_ending(out)
+    _check_out(out, force)
     faces = _faces(source, skip_bad, split_seed)
     chosen = _selection(faces, every_image, seed)
     write_questions(chosen.names(faces), out, _note(faces, f"questions, seed {seed}"))
@@ -103,6 +107,7 @@ def simulate(
     source: Path = DATA,
     *,
     out: Path = OUT,
+    force: bool = FORCE,
     questions: Path = typer.Option(
         None, "--questions", metavar="FILE.csv", help="What to answer; else questions are selected first."
     ),
@@ -121,7 +126,7 @@ def simulate(
     from mien.data.landmarks.triplets import check_splits, read_questions, write_triplets
     from mien.landmarks import Triplets
 
-    _check_ending(out)
+    _check_out(out, force)
     faces = _faces(source, skip_bad, split_seed)
     if questions is None:
         chosen = _selection(faces, every_image, seed)
@@ -145,6 +150,7 @@ def votes(
         ..., "--landmarks", metavar="DATA", help="The landmarks that were found in these pictures."
     ),
     out: Path = OUT,
+    force: bool = FORCE,
     per_face: int = PER_FACE,
     least: int = typer.Option(
         6, "--least", min=1, max=10, help="Leave out triplets on which the votes agree less than this."
@@ -166,7 +172,7 @@ def votes(
     from mien.data.landmarks.triplet_votes import from_votes
     from mien.data.landmarks.triplets import write_triplets
 
-    _check_ending(out)
+    _check_out(out, force)
     faces = _faces(landmarks, False, 0)
     with busy(f"reading {pictures}"):
         batch = read(pictures)
@@ -221,9 +227,11 @@ def show(
         _print(f"{where} · {len(found):,} triplets", _table(counted))
 
 
-def _check_ending(out: Path) -> None:
+def _check_out(out: Path, force: bool) -> None:
     if out.suffix.lower() != ".csv":
         raise DataError(f"{out.name!r}: expected a name that ends in .csv")
+    if out.exists() and not force:
+        raise DataError(f"{out} is there already: add --force to replace it, or choose another name")
 
 
 def _faces(source: Path, skip_bad: bool, split_seed: int) -> LandmarkBatch:

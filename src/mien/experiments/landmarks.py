@@ -35,6 +35,15 @@ class LandmarkSplits:
     faces: Mapping[str, LandmarkBatch]
     triplets: Mapping[str, Triplets]
 
+    def of(self, split: str) -> LandmarkBatch:
+        """The faces of a split.
+
+        Raises: DataError when there are none.
+        """
+        if split not in self.faces:
+            raise DataError(f"no {split!r} faces: expected one of {', '.join(self.faces)}")
+        return self.faces[split]
+
 
 class Landmarks(Domain[LandmarkSplits, LandmarkNetwork]):
     """Prepared landmarks with splits by person."""
