@@ -14,6 +14,8 @@ from mien.data.landmarks.parquet import read_parquet
 from mien.data.landmarks.posing import Variation, posed_faces
 from mien.data.landmarks.procedural import procedural
 
+pytestmark = pytest.mark.slow
+
 
 def facekit(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

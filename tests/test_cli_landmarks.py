@@ -22,6 +22,8 @@ from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
 from mien.landmark_layout import NAMES
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 FACE = (160, 55, 292, 187)
 """The square of the astronaut's face: left, top, right, bottom."""
