@@ -244,7 +244,8 @@ def iterations(_: str) -> str:
     ]
     computer = found[0]["machine"]
     return (
-        f"`mien bench` on {computer['processor']}, {computer['threads']} thread(s):\n\n"
+        f"`OMP_NUM_THREADS={computer['threads']} mien bench e/model-1 e/model-2 e/model-3 --seconds "
+        f"{found[0]['seconds']:g} --precision 32-true`, then `bf16-mixed`, on {computer['processor']}:\n\n"
         + "\n".join(lines)
         + "\n"
     )

@@ -7,21 +7,35 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 from torch import nn
 
+from mien.faces import FaceBatch
+from mien.landmarks import LandmarkBatch
 from mien.models import LandmarkNetwork, Network
 from mien.training.recipe import Recipe
+from mien.transforms import key
 
 Note = Callable[[str], None]
 """Called with one line for the person who waits."""
 
 Faces = TypeVar("Faces")
+Part = TypeVar("Part", FaceBatch, LandmarkBatch)
 Seer = TypeVar("Seer", bound=Network | LandmarkNetwork)
 
 
 def learns(network: nn.Module) -> bool:
     """Whether there is anything to train: a baseline is fitted when it is built, and has no parameters."""
     return any(True for _ in network.parameters())
+
+
+def limited(part: Part, recipe: Recipe) -> Part:
+    """As many faces as the recipe's limit, drawn by its seed."""
+    limit = recipe.data.limit
+    if limit is None or limit >= len(part):
+        return part
+    chosen = np.random.default_rng(key(recipe.train.seed, "limit")).permutation(len(part))
+    return part.select(np.sort(chosen[:limit]))
 
 
 class Domain(ABC, Generic[Faces, Seer]):

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from mien.data import landmarks as data
 from mien.data.landmarks.triplet_rules import by_rules
 from mien.data.landmarks.triplets import check_splits
 from mien.errors import DataError, RecipeError
-from mien.experiments.domain import Domain, Note
+from mien.experiments.domain import Domain, Note, limited
 from mien.labels import EMOTIONS
 from mien.landmarks import UNLABELLED, LandmarkBatch, Triplets
 from mien.models import LANDMARKS, LandmarkNetwork
@@ -82,7 +81,7 @@ class Landmarks(Domain[LandmarkSplits, LandmarkNetwork]):
             note(line)
         if found.triplets is not None and recipe.data.triplets == "judged":
             check_splits(found.triplets, found.faces)
-        faces = {name: _limited(found.faces.split(name), recipe) for name in found.faces.splits_held}
+        faces = {name: limited(found.faces.split(name), recipe) for name in found.faces.splits_held}
         for name in (TRAINING, VALIDATION):
             if name not in faces:
                 raise DataError(f"no {name!r} faces in {path}: it holds {', '.join(faces) or 'none'}")
@@ -123,15 +122,6 @@ class Landmarks(Domain[LandmarkSplits, LandmarkNetwork]):
             if name in faces.triplets:
                 yield faces.triplets[name].rows(part).tobytes()
                 yield faces.triplets[name].votes.tobytes()
-
-
-def _limited(part: LandmarkBatch, recipe: Recipe) -> LandmarkBatch:
-    """As many faces as the recipe's limit, drawn by its seed."""
-    limit = recipe.data.limit
-    if limit is None or limit >= len(part):
-        return part
-    chosen = np.random.default_rng(key(recipe.train.seed, "limit")).permutation(len(part))
-    return part.select(np.sort(chosen[:limit]))
 
 
 def _triplets(

@@ -11,12 +11,11 @@ import torch
 from mien import data
 from mien.data.hashes import pixel_hashes
 from mien.errors import DataError
-from mien.experiments.domain import Note
+from mien.experiments.domain import Note, limited
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, SPLITS
 from mien.models import architecture
 from mien.training.recipe import Recipe
-from mien.transforms import key
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def read_splits(
     for name, part in ((wanted.train, train), (wanted.validation, validation)):
         if not len(part):
             raise DataError(f"no {name!r} face of {', '.join(wanted.labels)} in {path}")
-    return Splits(_limited(train, recipe), _limited(validation, recipe), test)
+    return Splits(limited(train, recipe), limited(validation, recipe), test)
 
 
 def _test_of(batch: FaceBatch, recipe: Recipe) -> FaceBatch | None:
@@ -93,12 +92,3 @@ def _without_copies(part: FaceBatch, all_training: FaceBatch, note: Note) -> Fac
     copied = np.isin(pixel_hashes(part.images), pixel_hashes(all_training.images))
     note(f"{np.sum(copied)} copies of training faces left out of {len(part):,} others")
     return part.select(~copied)
-
-
-def _limited(part: FaceBatch, recipe: Recipe) -> FaceBatch:
-    """As many faces as the recipe's limit, drawn by its seed."""
-    limit = recipe.data.limit
-    if limit is None or limit >= len(part):
-        return part
-    chosen = np.random.default_rng(key(recipe.train.seed, "limit")).permutation(len(part))
-    return part.select(np.sort(chosen[:limit]))
