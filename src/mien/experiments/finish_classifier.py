@@ -15,6 +15,7 @@ from mien import ledger
 from mien.data.known import copies_of_training
 from mien.evaluation import Scores, evaluate, measure, protocols
 from mien.evaluation.calibration import fit_temperature
+from mien.evaluation.paired import packed
 from mien.experiments.domain import Note
 from mien.experiments.entry import measured
 from mien.experiments.finished import Finished, Outcome
@@ -55,7 +56,10 @@ def outcome(done: Finished, network: Classifier) -> Outcome:
         Scores(readings.probabilities, readings.logits), faces.validation, **_about(faces, recipe, network)
     )
     write_json(done.run / "evaluation.json", evaluation.to_dict())
-    figures: dict[str, Any] = {"figures": {recipe.data.validation: evaluation.to_dict()}}
+    figures: dict[str, Any] = {
+        "figures": {recipe.data.validation: evaluation.to_dict()},
+        "right": {recipe.data.validation: packed(readings.logits.argmax(axis=1) == truth)},
+    }
     if others := _under_protocols(model, faces, recipe, done.note):
         figures["protocols"] = others
 

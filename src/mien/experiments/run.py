@@ -27,7 +27,7 @@ from mien.training.tasks.contrastive import Contrastive
 FROZEN = "frozen"
 """The first stage's folder in a run folder."""
 
-DESCRIPTION = {"summary", "budget", "paper", "search", "test", "export"}
+DESCRIPTION = {"summary", "budget", "paper", "ablation", "search", "test", "export"}
 """Sections of a recipe that change nothing in what is trained."""
 
 

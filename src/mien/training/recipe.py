@@ -185,6 +185,17 @@ class PaperSection(Section):
         return tuple(dict.fromkeys(table for row in self.rows for table in row.tables))
 
 
+class AblationSection(Section):
+    """One change to another recipe under the same budget: a row of that recipe's ablation table.
+
+    of: the recipe that was changed. change: what was, in a few words. A recipe that inherits from this one
+    takes none of it.
+    """
+
+    of: str
+    change: str
+
+
 class SearchRange(Section):
     """What a search may set one key to: any number from `low` to `high`, or one of `choices`.
 
@@ -223,6 +234,7 @@ class Recipe(Section):
     test: TestSection = TestSection()
     export: ExportSection = ExportSection()
     paper: PaperSection | None = None
+    ablation: AblationSection | None = None
     budget: dict[Literal[BUDGETS], dict[str, Any]] = {}  # type: ignore[valid-type]
     search: dict[str, SearchRange] = {}
 
@@ -357,6 +369,7 @@ def _inherited(path: Path, folder: Path, seen: tuple[Path, ...]) -> dict[str, An
     named = str(path.parent / parent) if str(parent).endswith(".toml") else str(parent)
     base = _inherited(_locate(named, folder), folder, (*seen, path))
     paper = base.pop("paper", {})
+    base.pop("ablation", None)
     result = _merged(base, tree)
     # Rows and claims are a recipe's own. What was chosen goes where the settings go that it speaks of.
     if seen or "paper" in tree:
