@@ -30,7 +30,10 @@ PRECISIONS: tuple[str, ...] = ("32-true", "bf16-mixed")
 """In what numbers a network's layers compute, by the names of Lightning Fabric."""
 
 WEIGHT_TYPES: tuple[str, ...] = ("float32", "float16")
-"""In what numbers an exported file stores weights."""
+"""In what numbers a run's exported file stores weights."""
+
+EXPORTED_WEIGHTS: tuple[str, ...] = (*WEIGHT_TYPES, "int8")
+"""In what numbers `mien export` writes a network: int8 are whole numbers, for weights and what they meet."""
 
 USAGES: dict[str, str] = {"Training": "training", "PublicTest": "public", "PrivateTest": "private"}
 """FER-2013's own names of its splits, as its CSV's usage column writes them."""

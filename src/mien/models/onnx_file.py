@@ -20,6 +20,9 @@ from mien.storage import atomic
 
 METADATA_KEY = "mien"
 
+WHOLE = "int8"
+"""What a file in whole numbers says of its weights in the metadata."""
+
 
 class _Exported(nn.Module):
     """The network as the file holds it: raw pixels in, named outputs out."""
@@ -75,7 +78,7 @@ def export(
     _strip_prefix(model.graph, "network.")
     _strip_traces(model.graph)
     if weights == "float16":
-        _halve(model.graph, {name for name, value in network.named_parameters() if value.ndim > 1})
+        halve(model.graph, {name for name, value in network.named_parameters() if value.ndim > 1})
     metadata = {
         "name": name,
         "kind": network.kind,
@@ -116,8 +119,11 @@ def _strip_traces(graph: Any) -> None:
         part.doc_string = ""
 
 
-def _halve(graph: Any, names: set[str]) -> None:
-    """Stores the named initialisers in 16 bits, each behind a cast that runtimes fold when they load it."""
+def halve(graph: Any, names: set[str]) -> None:
+    """Stores the named initialisers in 16 bits, each behind a cast that runtimes fold when they load it.
+
+    Raises: ModelError when a weight is too large for 16 bits.
+    """
     import onnx
 
     casts = []
@@ -137,8 +143,8 @@ def _halve(graph: Any, names: set[str]) -> None:
     graph.node.extend(nodes)
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The metadata and the state dictionary of an exported network.
+def open_model(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The ONNX model and the metadata of an exported network.
 
     Raises: ModelError when the file is missing, corrupt, or was not exported by mien.
     """
@@ -154,11 +160,26 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     properties = {prop.key: prop.value for prop in model.metadata_props}
     if METADATA_KEY not in properties:
         raise ModelError(f"{path} was not exported by mien: it lacks the metadata {METADATA_KEY!r}")
+    return model, json.loads(properties[METADATA_KEY])
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The metadata and the state dictionary of an exported network.
+
+    Raises: ModelError as `open_model`, or when the file is in whole numbers, of which no training begins.
+    """
+    import onnx
+
+    model, metadata = open_model(path)
+    if metadata.get("weights") == WHOLE:
+        raise ModelError(
+            f"{path} is in int8, by which faces are read and nothing is trained: name its float file"
+        )
     state = {
         initialiser.name: torch.from_numpy(np.array(onnx.numpy_helper.to_array(initialiser)))
         for initialiser in model.graph.initializer
     }
-    return json.loads(properties[METADATA_KEY]), state
+    return metadata, state
 
 
 def restore(path: Path) -> Network:
