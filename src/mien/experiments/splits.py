@@ -10,6 +10,7 @@ import torch
 
 from mien import data
 from mien.data.hashes import pixel_hashes
+from mien.data.leaks import leak_reasons
 from mien.errors import DataError
 from mien.experiments.domain import Note, limited
 from mien.faces import FaceBatch
@@ -45,6 +46,8 @@ def read_splits(
         note(line)
     train, validation = (_of_labels(batch.split(name), recipe) for name in (wanted.train, wanted.validation))
     test = _test_of(batch, recipe)
+    if wanted.drop_leaks:
+        train = _without_leaks(train, note)
     if wanted.drop_copies:
         whole = batch.split(wanted.train)
         train = _without_repeats(train, note)
@@ -81,6 +84,15 @@ def _without_repeats(train: FaceBatch, note: Note) -> FaceBatch:
     first[np.unique(pixel_hashes(train.images), return_index=True)[1]] = True
     note(f"{np.sum(~first)} repeats in training left out")
     return train.select(first)
+
+
+def _without_leaks(train: FaceBatch, note: Note) -> FaceBatch:
+    """The training faces that are not on FER-2013's list of leaks."""
+    reasons = leak_reasons(train.images)
+    left_out = np.logical_or.reduce(list(reasons.values()))
+    counts = ", ".join(f"{reason} {np.sum(faces):,}" for reason, faces in reasons.items())
+    note(f"{np.sum(left_out):,} of {len(train):,} training faces left out as leaks: {counts}")
+    return train.select(~left_out)
 
 
 def _without_copies(part: FaceBatch, all_training: FaceBatch, note: Note) -> FaceBatch:

@@ -33,7 +33,9 @@ class DataSection(Section):
     labels: the network's classes in their order; faces of other emotions are left out.
     limit: that many faces of each split, drawn by the seed; for trials.
     drop_copies: leave out repeats within the training faces, and validation faces that are pixel copies of
-    one of them. resize: bring faces of another size to the network's, as `mien.data.read` does.
+    one of them. drop_leaks: leave out the training faces on FER-2013's list of leaks (`mien.data.leaks`), for
+    whatever reason; the validation split stays whole. resize: bring faces of another size to the network's,
+    as `mien.data.read` does.
     split_seed: draws the splits of data that names subjects and no splits.
     triplets: of landmarks, which faces are more alike: 'judged', as lies beside the data, or by 'rules' from
     the labels (system E, 5.2.1).
@@ -45,6 +47,7 @@ class DataSection(Section):
     labels: tuple[Literal[EMOTIONS], ...] = Field(EMOTIONS, min_length=2)  # type: ignore[valid-type]
     limit: int | None = Field(None, ge=1)
     drop_copies: bool = False
+    drop_leaks: bool = False
     resize: bool = False
     split_seed: int = Field(0, ge=0)
     triplets: Literal["rules", "judged"] = "rules"
@@ -73,6 +76,8 @@ class TrainSection(Section):
     within an epoch; one is written after every epoch in any case. keep_every: epochs between weights that
     are kept for good. accumulate: micro-batches that a batch is computed in, each of which fits into memory.
     sync_batch_norm: under several processes, batch statistics over all of them instead of each its own.
+    average: decay a step of a moving average of the weights, which is then what is validated, selected and
+    exported; none where it is not given.
     """
 
     epochs: int = Field(40, ge=1)
@@ -95,6 +100,7 @@ class TrainSection(Section):
     keep_every: int | None = Field(None, ge=1)
     accumulate: int = Field(1, ge=1)
     sync_batch_norm: bool = False
+    average: float | None = Field(None, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _whole_rounds(self) -> TrainSection:
