@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,20 @@ def export(
     *,
     name: str,
     unsure_below: float | None = None,
+    conformal: Mapping[str, float] | None = None,
     weights: str = "float32",
 ) -> None:
     """Writes the network as one ONNX file by the contract in ARCHITECTURE.md; initialisers keep their names.
 
-    unsure_below: a prediction whose largest calibrated probability is lower is unsure; of classifiers alone.
+    conformal: `coverage` and `threshold`: the emotions whose calibrated probability reaches the threshold
+        hold the label as often as the coverage says; a prediction is unsure where that is not exactly one.
+    unsure_below: a prediction whose largest calibrated probability is lower is unsure. A classifier has this
+        or `conformal`.
     weights: 'float16' halves the file: weights are rounded when stored and computed with in 32 bits.
     Raises: ModelError when `weights` is not one of `WEIGHT_TYPES`, or one is too large for 16 bits.
     """
     import onnx
+    import onnxscript.optimizer
 
     if weights not in WEIGHT_TYPES:
         raise ModelError(f"weights as {weights!r}: expected {' or '.join(WEIGHT_TYPES)}")
@@ -74,6 +80,9 @@ def export(
         )
     network.train(was_training)
     assert program is not None
+    # Biases of nought, computed anew in every run, would keep runtimes from folding batch normalisations.
+    onnxscript.optimizer.fold_constants(program.model)
+    onnxscript.optimizer.remove_unused_nodes(program.model)
     model = program.model_proto
     _strip_prefix(model.graph, "network.")
     _strip_traces(model.graph)
@@ -87,6 +96,7 @@ def export(
         "labels": list(network.labels),
         "input_size": size,
         **({} if unsure_below is None else {"unsure_below": unsure_below}),
+        **({} if conformal is None else {"conformal": dict(conformal)}),
         **network.metadata(),
     }
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(metadata)})
