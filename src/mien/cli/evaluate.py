@@ -59,8 +59,9 @@ def evaluate(
 ) -> None:
     """Measure a network: accuracy with its interval, each class, calibration, agreement with people.
 
-    Figures are given with and without the faces that are copies of training faces. A network that sees
-    whole faces has no eval1, whose crops are parts of one.
+    Figures are given with and without the faces that are copies of training faces, and without those of
+    FER-2013 that have a near copy there (docs/leaks.md). A network that sees whole faces has no eval1, whose
+    crops are parts of one.
 
     Of a run on landmarks: what linear classifiers read from its representation, and satisfied triplets.
 
@@ -97,6 +98,7 @@ def evaluate(
         protocol=protocol,
         labels=predictor.labels,
         copies=copies,
+        leaks=_leaks(faces, split),
         temperature=predictor.card.temperature,
         sample=sample,
     )
@@ -163,6 +165,12 @@ def _copies(everything: FaceBatch, faces: FaceBatch, split: str) -> NDArray[np.b
     return copies_of_training(faces.images, everything.images[everything.splits == training])
 
 
+def _leaks(faces: FaceBatch, split: str) -> NDArray[np.bool_] | None:
+    from mien.data.leaks import leaked_public
+
+    return None if split == "training" else leaked_public(faces.images)
+
+
 def _show(found: Evaluation) -> None:
     from rich.console import Console
 
@@ -209,6 +217,9 @@ def _overall(found: Evaluation) -> Table:
         heads.append(f"{found.without_copies.n:,} without copies")
         copied = "1 face is a copy" if found.copies == 1 else f"{found.copies:,} faces are copies"
         title = f"Results; {copied} of training faces"
+    if found.without_leaks is not None:
+        measured.append(found.without_leaks)
+        heads.append(f"{found.without_leaks.n:,} without near copies")
     table = _table(title, "", *heads)
     table.add_row("accuracy (95% interval)", *(_with_interval(f.accuracy, f.accuracy_ci95) for f in measured))
     table.add_row("balanced accuracy", *(_percent(f.balanced_accuracy) for f in measured))

@@ -82,6 +82,8 @@ class Evaluation:
 
     figures: over all faces. without_copies: over those that are no copy of a training face; None where copies
     were not looked for, or nothing else is left. copies: how many there are; None where not looked for.
+    without_leaks, leaks: the same of faces that have a copy or a near copy in training; None where there are
+    none on the lists that come with mien.
     left_out: faces of emotions that the network does not know. sample: the random part of the split that the
     faces are; None where they are all of it.
     """
@@ -96,11 +98,13 @@ class Evaluation:
     copies: int | None
     left_out: int = 0
     sample: Sample | None = None
+    without_leaks: Figures | None = None
+    leaks: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `mien evaluate --json` prints, the contract's keys first."""
         figures = self.figures.to_dict()
-        kept = self.without_copies
+        kept, unseen = self.without_copies, self.without_leaks
         return {
             "model": self.model,
             "dataset": self.dataset,
@@ -113,6 +117,7 @@ class Evaluation:
             "limit": None if self.sample is None else self.sample.faces,
             "sample": None if self.sample is None else asdict(self.sample),
             "without_copies": None if kept is None else {"copies": self.copies, **kept.to_dict()},
+            "without_leaks": None if unseen is None else {"leaks": self.leaks, **unseen.to_dict()},
         }
 
 
@@ -126,6 +131,7 @@ def evaluate(
     protocol: str = "single",
     labels: Sequence[str] = EMOTIONS,
     copies: NDArray[np.bool_] | None = None,
+    leaks: NDArray[np.bool_] | None = None,
     temperature: float | None = None,
     sample: Sample | None = None,
     seed: int = 0,
@@ -148,6 +154,7 @@ def evaluate(
         protocol=chosen.name,
         labels=labels,
         copies=copies,
+        leaks=leaks,
         temperature=temperature,
         sample=sample,
         seed=seed,
@@ -164,6 +171,7 @@ def measure(
     protocol: str = "single",
     labels: Sequence[str] = EMOTIONS,
     copies: NDArray[np.bool_] | None = None,
+    leaks: NDArray[np.bool_] | None = None,
     temperature: float | None = None,
     sample: Sample | None = None,
     seed: int = 0,
@@ -172,6 +180,7 @@ def measure(
 
     scores: one row a face, in the order of `labels`.
     copies: (N,) bool, the faces that are copies of training faces; None where that was not looked for.
+    leaks: (N,) bool, the faces that have a copy or a near copy in training; None where that is not known.
     temperature: the network's own; sample: how the faces were drawn; both recorded only. seed: of the two
         halves for the cross-fitted calibration.
     Faces of emotions that the network does not know are left out and counted.
@@ -197,6 +206,7 @@ def measure(
         seed=seed,
     )
     original = None if copies is None else ~copies[known]
+    unseen = None if leaks is None or not leaks[known].any() else ~leaks[known]
     return Evaluation(
         model=model,
         dataset=dataset,
@@ -206,6 +216,8 @@ def measure(
         figures=figures(keep=np.ones(int(known.sum()), bool)),
         without_copies=figures(keep=original) if original is not None and original.any() else None,
         copies=None if original is None else int((~original).sum()),
+        without_leaks=figures(keep=unseen) if unseen is not None and unseen.any() else None,
+        leaks=None if unseen is None else int((~unseen).sum()),
         left_out=int((~known).sum()),
         sample=sample,
     )
