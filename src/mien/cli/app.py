@@ -14,6 +14,7 @@ from mien.cli.circumplex import circumplex
 from mien.cli.data import data
 from mien.cli.embed import embed
 from mien.cli.evaluate import evaluate
+from mien.cli.export import export
 from mien.cli.fetch import fetch
 from mien.cli.landmarks import landmarks
 from mien.cli.latent import latent
@@ -70,6 +71,7 @@ app.command()(search)
 app.command()(evaluate)
 app.command()(circumplex)
 app.command()(reproduce)
+app.command()(export)
 app.command()(bench)
 app.add_typer(data)
 app.add_typer(triplets)
