@@ -41,6 +41,21 @@ PARAMETERS = {
     ("vgg_d", ()): 589_095,
     ("vgg_e", ()): 1_325_991,
     ("vgg_f", ()): 1_916_583,
+    # Ours: a stem, then a block of two convolutions and the way past them in each of three stages.
+    ("residual_net", ()): (
+        9 * (16 + 16 * 32)
+        + 2 * (16 + 32)
+        + 9 * (32 * 64 + 64 * 64)
+        + 32 * 64
+        + 6 * 64
+        + 9 * (64 * 96 + 96 * 96)
+        + 64 * 96
+        + 6 * 96
+        + 9 * (96 * 160 + 160 * 160)
+        + 96 * 160
+        + 6 * 160
+        + 161 * 7
+    ),
     # System D, 'Architecture': conv1, conv2 (48 inputs a filter, or all 96), conv3, then the dense layers.
     ("siamese_alexnet", ()): 34_944 + 307_456 + 885_120 + 66_454_528 + 262_400 + 514,
     ("siamese_alexnet", (("groups", 1),)): 34_944 + 614_656 + 885_120 + 66_454_528 + 262_400 + 514,
@@ -167,7 +182,7 @@ def test_a_classifiers_file_gives_calibrated_probabilities(name: str, tmp_path: 
     assert isinstance(network, Classifier)
     network.temperature.fill_(1.7)
     path = tmp_path / "network.onnx"
-    export(network, path, name=name, unsure_below=0.5)
+    export(network, path, name=name, conformal={"coverage": 0.8, "threshold": 0.25})
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     outputs = {output.name for output in session.get_outputs()}
     assert outputs == {"probabilities", "logits", "embedding", "maps"}
@@ -178,7 +193,9 @@ def test_a_classifiers_file_gives_calibrated_probabilities(name: str, tmp_path: 
     np.testing.assert_allclose(found, expected, atol=1e-5)
     metadata, _ = read(path)
     assert metadata["temperature"] == pytest.approx(1.7)
-    assert (metadata["averages"], metadata["unsure_below"]) == ("probabilities", 0.5)
+    assert metadata["averages"] == "probabilities"
+    assert metadata["conformal"] == {"coverage": 0.8, "threshold": 0.25}
+    assert "unsure_below" not in metadata
 
 
 def test_an_embedders_file_gives_places_alone(tmp_path: Path) -> None:
@@ -191,7 +208,7 @@ def test_an_embedders_file_gives_places_alone(tmp_path: Path) -> None:
     assert session.get_outputs()[0].shape[1] == 3
     metadata, weights = read(path)
     assert (metadata["kind"], metadata["dimensions"], tuple(metadata["labels"])) == ("embedding", 3, SIX)
-    assert not {"temperature", "averages", "unsure_below"} & {*metadata, *weights}
+    assert not {"temperature", "averages", "unsure_below", "conformal"} & {*metadata, *weights}
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)

@@ -89,3 +89,43 @@ def test_augmentation_mirrors_about_as_often_as_asked() -> None:
 def test_probabilities_outside_0_and_1_are_refused(value: float) -> None:
     with pytest.raises(ValidationError):
         Augmentation(mirror=value)
+
+
+def test_erased_rectangles_are_as_large_and_as_frequent_as_asked() -> None:
+    faces = torch.ones(4000, 1, 48, 48)
+    found = Augmentation(erase=0.4, erase_area=0.2)(faces, size=48, seed=0, epoch=0, rows=torch.arange(4000))
+    covered = found[:, 0] == 0
+    share = covered.float().mean(dim=(1, 2))
+    erased = share > 0
+    assert abs(float(erased.double().mean()) - 0.4) < 5 * (0.4 * 0.6 / 4000) ** 0.5
+    # A side is a whole number of pixels: half a pixel either way of a long side.
+    assert float(share.max()) < 0.2 * 1.15
+    assert 0.09 < float(share[erased].mean()) < 0.13
+    for mask in covered[erased][:50]:
+        rows, columns = mask.any(dim=1), mask.any(dim=0)
+        assert torch.equal(mask, rows[:, None] & columns[None, :])
+        assert int(rows.sum()) == 1 + int(rows.nonzero().max() - rows.nonzero().min())
+
+
+def test_light_is_one_gain_and_one_offset_a_face() -> None:
+    faces = torch.randn(500, 1, 4, 4)
+    found = Augmentation(contrast=0.3, brightness=0.2)(faces, size=4, seed=0, epoch=0, rows=torch.arange(500))
+    for face, seen in zip(faces.flatten(1).double(), found.flatten(1).double(), strict=True):
+        gain, offset = np.polyfit(face.numpy(), seen.numpy(), 1)
+        np.testing.assert_allclose(seen, gain * face + offset, atol=1e-5)
+        assert 0.7 - 1e-5 <= gain <= 1.3 + 1e-5
+        assert abs(offset) <= 0.2 + 1e-5
+
+
+def test_shifts_are_within_their_range() -> None:
+    face = torch.zeros(1, 1, 21, 21)
+    face[0, 0, 10, 10] = 1
+    rows = torch.arange(300)
+    found = Augmentation(shift=4, fill="zero")(
+        face.expand(300, -1, -1, -1), size=21, seed=0, epoch=0, rows=rows
+    )
+    grid = torch.arange(21.0)
+    total = found.sum(dim=(1, 2, 3))
+    down = (found[:, 0].sum(2) * grid).sum(1) / total - 10
+    assert 3.5 < float(down.abs().max()) <= 4.0001
+    assert abs(float(down.mean())) < 5 * 4 / (3 * 300) ** 0.5

@@ -47,8 +47,9 @@ class Pictures(Domain[Splits, Network]):
 
     def materials(self, recipe: Recipe, network: Network, faces: Splits, run: Path) -> Materials:
         """Both splits and their augmentation."""
+        train = recipe.train
         return Materials(
-            network, faces.train, faces.validation, _augmentation(recipe), recipe.train.seed, run
+            network, faces.train, faces.validation, _augmentation(recipe), train.seed, run, train.precision
         )
 
     def content(self, faces: Splits) -> Iterator[bytes]:

@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean softmax cross-entropy, −f_y + log Σ_j exp f_j.
+def cross_entropy(logits: Tensor, answers: Tensor) -> Tensor:
+    """Mean softmax cross-entropy, −f_y + log Σ_j exp f_j; to distributions a, −Σ_j a_j log softmax(f)_j.
 
     Source: system C, the first term of eq. 1; system A, eq. 3.
-    Shape: logits (N, C) float; labels (N,) int64; returns ().
+    Shape: logits (N, C) float; answers labels (N,) int64, or (N, C) float, rows summing to 1; returns ().
     """
-    return functional.cross_entropy(logits, labels)
+    return functional.cross_entropy(logits, answers)
 
 
 def l2_svm(logits: Tensor, labels: Tensor) -> Tensor:
@@ -32,12 +32,12 @@ def l2_svm(logits: Tensor, labels: Tensor) -> Tensor:
     return margins.sum(dim=1).mean() - 1
 
 
-def distillation(logits: Tensor, labels: Tensor, teacher: Tensor, *, alpha: float) -> Tensor:
-    """α·CE(one-hot) + (1−α)·KL(teacher ‖ student), averaged over the batch.
+def distillation(logits: Tensor, answers: Tensor, teacher: Tensor, *, alpha: float) -> Tensor:
+    """α·CE(answers) + (1−α)·KL(teacher ‖ student), averaged over the batch; the paper's answers are labels.
 
     Source: system C, eq. 1. As printed, f_j in its second term is a score; with log-probabilities in its
     place it is the Kullback-Leibler divergence that the text names, and this is that.
-    Shape: logits (N, C) float; labels (N,) int64; teacher (N, C) probabilities summing to 1; returns ().
+    Shape: logits (N, C) float; answers as in `cross_entropy`; teacher (N, C), rows summing to 1; returns ().
     Raises: ValueError when teacher's shape differs from logits' or alpha lies outside 0…1.
     """
     if teacher.shape != logits.shape or not 0 <= alpha <= 1:
@@ -45,7 +45,7 @@ def distillation(logits: Tensor, labels: Tensor, teacher: Tensor, *, alpha: floa
             f"teacher {tuple(teacher.shape)} and alpha {alpha}: expected {tuple(logits.shape)} and 0…1"
         )
     divergence = torch.xlogy(teacher, teacher) - teacher * functional.log_softmax(logits, dim=1)
-    return alpha * cross_entropy(logits, labels) + (1 - alpha) * divergence.sum(dim=1).mean()
+    return alpha * cross_entropy(logits, answers) + (1 - alpha) * divergence.sum(dim=1).mean()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mien.errors import CheckpointError, RecipeError, TrainingDiverged
 from mien.storage import write_text
 from mien.training import checkpoint, processes
+from mien.training.averaging import WeightAverage
 from mien.training.batch_norm import synchronised
 from mien.training.optimisers import ENDED, Progress, optimiser, schedule
 from mien.training.recipe import TrainSection
@@ -174,6 +175,8 @@ class Loop:
         )
         self.network, self.fabric_optimiser = self.fabric.setup(task.network, self.optimiser)
         task.to(self.fabric.device)
+        decay = settings.average
+        self.average = None if decay is None else WeightAverage(task.network, decay)
 
     @property
     def last(self) -> Path:
@@ -201,6 +204,8 @@ class Loop:
         tensors, state = found
         checkpoint.restore_network(self.task.network, tensors, str(self.last))
         checkpoint.restore_optimiser(self.optimiser, tensors)
+        if self.average:
+            self.average.restore(tensors)
         self.state = State(**state)
         return True
 
@@ -294,6 +299,8 @@ class Loop:
         value = totals["loss"] / totals["seen"]
         self._demand_finite("the loss", value, f"step {step + 1}")
         self.fabric_optimiser.step()
+        if self.average:
+            self.average.update(at.step + 1)
         for name, total in totals.items():
             state.sums[name] = state.sums.get(name, 0.0) + total
 
@@ -346,6 +353,14 @@ class Loop:
         return {name: total / seen for name, total in self.state.sums.items() if name != "seen"}
 
     def _finish_epoch(self, rate: float) -> None:
+        with self.average.shown() if self.average else nullcontext():
+            self._judge_epoch(rate)
+        # Best weights first: killed between the two writes, the epoch is run again and writes the same.
+        self._save_last()
+        self._write_metrics()
+
+    def _judge_epoch(self, rate: float) -> None:
+        """Validates, selects and keeps the network as it stands, or its average."""
         state = self.state
         started = time.monotonic()
         figures = self._figures()
@@ -369,9 +384,6 @@ class Loop:
         self._observe()
         if self.settings.keep_every and state.epoch % self.settings.keep_every == 0:
             self._save_network(self.kept(state.epoch), {"epoch": state.epoch, **figures})
-        # Best weights first: killed between the two writes, the epoch is run again and writes the same.
-        self._save_last()
-        self._write_metrics()
 
     def _figures(self) -> dict[str, float]:
         """The epoch's figures as the first process finds them, for all decide by the same."""
@@ -406,6 +418,7 @@ class Loop:
         tensors = {
             **checkpoint.network_tensors(self.task.network),
             **checkpoint.optimiser_tensors(self.optimiser),
+            **(self.average.tensors() if self.average else {}),
         }
         state: dict[str, Any] = {**asdict(self.state), "fingerprint": self.fingerprint}
         checkpoint.save(self.last, tensors, state)

@@ -3,5 +3,17 @@
 from mien.transforms.affine import centre, warp
 from mien.transforms.augment import Augmentation, mirror
 from mien.transforms.keyed import even, key, permutation, stratified, uniform
+from mien.transforms.mixing import Mixing
 
-__all__ = ["Augmentation", "centre", "even", "key", "mirror", "permutation", "stratified", "uniform", "warp"]
+__all__ = [
+    "Augmentation",
+    "Mixing",
+    "centre",
+    "even",
+    "key",
+    "mirror",
+    "permutation",
+    "stratified",
+    "uniform",
+    "warp",
+]

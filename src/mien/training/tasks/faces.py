@@ -18,6 +18,8 @@ class OnFaces(Task):
     """Base: the whole dataset lies on the device as uint8; there is no loader process."""
 
     network: Network
+    moved: tuple[str, ...] = ("images", "labels", "validation_images", "validation_labels")
+    """What lies on the device, by name."""
 
     def __init__(self, materials: Materials) -> None:
         self.network = materials.network
@@ -33,8 +35,8 @@ class OnFaces(Task):
         return len(self.images)
 
     def to(self, device: torch.device) -> None:
-        """Moves both splits to the device."""
-        for name in ("images", "labels", "validation_images", "validation_labels"):
+        """Moves both splits to the device, and what else belongs to them."""
+        for name in self.moved:
             setattr(self, name, getattr(self, name).to(device))
 
     def prepare(self, rows: Tensor, epoch: int) -> Tensor:

@@ -32,6 +32,7 @@ class Materials:
     """What every task is made of.
 
     train, validation: faces whose labels are the network's. run: folder for what the task stores.
+    precision: that of training, one of `PRECISIONS`, for networks that the task runs beside its own.
     """
 
     network: Network
@@ -40,6 +41,7 @@ class Materials:
     augmentation: Augmentation
     seed: int
     run: Path
+    precision: str = "32-true"
 
 
 @dataclass(frozen=True)
