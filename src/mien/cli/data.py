@@ -202,7 +202,7 @@ def check(
     split_seed: int = SPLIT_SEED,
     as_json: bool = AS_JSON,
 ) -> None:
-    """Check a dataset: bad rows by file and row, exact and near copies, copies of known training sets.
+    """Check a dataset: bad rows by file and row, exact and near copies, copies of known sets, known leaks.
 
     Of landmarks: people and faces by split, emotion and degree, shares of action units, neutral faces.
     Every bad row is reported. The exit code is 1 where there are any, 0 where there are none.
@@ -275,6 +275,45 @@ def hashes(
         batch = read(source, skip_bad=skip_bad, assume_split=assume_split).split(split)
     _say_skipped(batch)
     _print(f"{write_hashes(batch.images, out):,} hashes of {len(batch):,} {split} faces written to {out}")
+
+
+@data.command()
+def leaks(
+    source: Path = SOURCE,
+    *,
+    out: Path = typer.Option(
+        ..., "--out", "-o", help="The folder to write training.csv and public.csv into."
+    ),
+    as_json: bool = AS_JSON,
+) -> None:
+    """Find FER-2013's leaks anew: training faces to leave out, public faces that training holds.
+
+    Pixel copies, and near copies by two methods: check's, and one that finds other crops and takes some
+    twenty minutes.
+
+    Example: mien data leaks fer2013.parquet --out leaks
+    """
+    from mien.cli.progress import busy, share_done
+    from mien.data import read
+    from mien.data.leaks import find_leaks, write_list
+    from mien.data.recrops import near_pairs
+
+    with busy(f"reading {source}"):
+        batch = read(source)
+    training, public = batch.split("training"), batch.split("public")
+    with share_done("looking for copies") as progress:
+        found = find_leaks(training, public, near_pairs(public.images, training.images, progress))
+    for split, listed in found.items():
+        write_list(listed, out / f"{split}.csv")
+    counts = {
+        split: {reason: len(hashes) for reason, hashes in listed.items()} for split, listed in found.items()
+    }
+    if as_json:
+        typer.echo(json.dumps({"source": str(source), "out": str(out), "hashes": counts}, indent=2))
+        return
+    for split, reasons in counts.items():
+        listed = ", ".join(f"{reason} {number:,}" for reason, number in reasons.items())
+        _print(f"{out / f'{split}.csv'}: {sum(reasons.values()):,} hashes: {listed}")
 
 
 def _counts_table(result: dict[str, Any]) -> Table:
@@ -355,4 +394,7 @@ def _findings(found: Audit) -> Table:
         for split, faces in counts.items():
             table.add_row(f"pixel copies of faces in {name}", split, f"{faces:,}")
     table.add_row("faces that FER+ calls no face", "all", f"{found.not_a_face:,}")
+    for split, reasons in found.leaks.items():
+        for reason, faces in reasons.items():
+            table.add_row(f"on FER-2013's list of leaks: {reason}", split, f"{faces:,}")
     return table

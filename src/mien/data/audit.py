@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mien.data.hashes import pixel_hashes
 from mien.data.known import known_copies, known_names
+from mien.data.leaks import REASONS, leak_reasons
 from mien.faces import FaceBatch, UInt8
 from mien.labels import FERPLUS_CHOICES, SPLITS
 
@@ -142,6 +143,7 @@ class Audit:
     mirrored: how many of all near pairs are mirror images.
     known: per published training set, per split, how many faces are pixel copies of one of its faces.
     not_a_face: faces of which FER+'s raters said more often than anything else that they are none.
+    leaks: per split that has one, by reason, how many of its faces are on FER-2013's list of leaks.
     """
 
     exact_within: dict[str, int]
@@ -152,6 +154,7 @@ class Audit:
     mirrored: int
     known: dict[str, dict[str, int]]
     not_a_face: int
+    leaks: dict[str, dict[str, int]]
 
     def to_dict(self) -> dict[str, Any]:
         """The object under `audit` that `mien data check --json` prints."""
@@ -169,6 +172,7 @@ class Audit:
             "mirrored_pairs": self.mirrored,
             "copies_of_known": self.known,
             "not_a_face": self.not_a_face,
+            "leaks": self.leaks,
         }
 
 
@@ -201,6 +205,7 @@ def audit(batch: FaceBatch, progress: Callable[[float], None] | None = None) -> 
         mirrored=int(near.mirrored.sum()),
         known=_known(batch, held),
         not_a_face=_not_a_face(batch.votes),
+        leaks={SPLITS[i]: _leaks(batch, i) for i in held if SPLITS[i] in REASONS},
     )
 
 
@@ -231,6 +236,11 @@ def _known(batch: FaceBatch, held: list[int]) -> dict[str, dict[str, int]]:
         copies = known_copies(batch.images, name)
         counts[name] = {SPLITS[i]: int(copies[batch.splits == i].sum()) for i in held}
     return counts
+
+
+def _leaks(batch: FaceBatch, split: int) -> dict[str, int]:
+    reasons = leak_reasons(batch.images[batch.splits == split], SPLITS[split])
+    return {reason: int(faces.sum()) for reason, faces in reasons.items()}
 
 
 def _not_a_face(votes: UInt8) -> int:

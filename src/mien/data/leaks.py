@@ -131,24 +131,26 @@ def write_list(listed: Listed, path: Path) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
-def find_leaks(batch: FaceBatch, near: tuple[NDArray[np.int64], NDArray[np.int64]]) -> dict[str, Listed]:
-    """Both lists, `training` and `public`, of a dataset that holds these splits.
+def find_leaks(
+    training: FaceBatch, public: FaceBatch, near: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> dict[str, Listed]:
+    """The lists of both splits.
 
-    near: positions in the training split and in the public split of each pair of near copies.
+    near: positions in the public and in the training split of each pair of near copies; pixel copies may be
+    among them.
     """
-    training, public = batch.split("training"), batch.split("public")
     own, theirs = pixel_hashes(training.images), pixel_hashes(public.images)
     unique, counts = np.unique(own, return_counts=True)
     named = {
         COPY: own[np.isin(own, theirs)],
-        NEAR: own[near[0]],
+        NEAR: own[near[1]],
         NO_FACE: own[no_faces(training)],
         CONFLICT: _conflicting(own, training.labels),
         REPEAT: unique[counts > 1],
     }
     return {
         "training": _each_once(named),
-        "public": _each_once({PUBLIC_COPY: theirs[np.isin(theirs, own)], PUBLIC_NEAR: theirs[near[1]]}),
+        "public": _each_once({PUBLIC_COPY: theirs[np.isin(theirs, own)], PUBLIC_NEAR: theirs[near[0]]}),
     }
 
 
@@ -172,9 +174,9 @@ def _each_once(named: Mapping[str, NDArray[np.uint64]]) -> Listed:
 def no_faces(batch: FaceBatch) -> NDArray[np.bool_]:
     """(N,) bool: faces that FER+ calls none, by its raters' most frequent choice or by naming no picture.
 
-    FER+ leaves out the name of the pictures that it found to be no faces, so in a dataset that is joined with it
-    they are the few without votes: turned or cut faces, drawings, and the error signs of picture hosts. In a
-    dataset without any votes there are none.
+    FER+ leaves out the name of the pictures that it found to be no faces, so in a dataset that is joined
+    with it they are the few without votes: turned or cut faces, drawings, and the error signs of picture
+    hosts. In a dataset without any votes there are none.
     """
     column = FERPLUS_CHOICES.index("not a face")
     by_votes = batch.votes[:, column] > np.delete(batch.votes, column, axis=1).max(axis=1)

@@ -1,0 +1,218 @@
+"""One photograph cut out twice: copies that lie shifted, at another scale, mirrored or slightly turned.
+
+`audit.near_copies` compares faces as they lie, pixel on pixel. Here every face is compared under every shift
+and scale of a grid, and what agrees there is registered (enhanced correlation coefficient: Evangelidis and
+Psarakis, IEEE TPAMI 30(10), 2008) and compared again in its fine detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.data.audit import near_copies
+from mien.faces import UInt8
+
+SCALES = (0.69, 0.745, 0.8, 0.865, 0.93, 1.0, 1.075, 1.155, 1.25, 1.345, 1.45)
+SHIFTS = (-0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15)
+"""The grid: how many times as wide the window is, and how far off the middle, in sides of the face."""
+
+MIRRORED_SCALES, MIRRORED_SHIFTS = SCALES[2:-2], SHIFTS[1:-1]
+"""The smaller grid on which mirror images are looked for: few pairs are."""
+
+WINDOW = 0.75
+"""How wide the window in a face's middle is that is compared, in sides of the face."""
+
+GRID_SIDE = 14
+GRID_BLUR = 2.0
+GRID_CORRELATION = 0.75
+"""The least correlation, under the best placement of the grid, of pairs that are then registered.
+
+Compared are 14×14 block means of the window, less their Gaussian blur (σ = 2 blocks).
+"""
+
+DETAIL_BLUR = 2.0
+DETAIL_CORRELATION = 0.75
+"""The least correlation, where they overlap, of two registered faces less their blur (σ = 2 pixels)."""
+
+OVERLAP = 0.3
+"""The least share of the face that the two must have in common, less a rim of two pixels."""
+
+_CHUNK = 256
+_SIDE = 48
+_BLANK = 1e-2
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a window lies: `scale` times as wide, `right` and `down` off the middle in sides of the face."""
+
+    scale: float
+    right: float
+    down: float
+    mirrored: bool
+
+    def matrix(self, side: int = _SIDE) -> NDArray[np.float32]:
+        """(2, 3): from pixels of the other face to pixels of this one, as `cv2.warpAffine` takes them."""
+        middle = (side - 1) / 2
+        across = -self.scale if self.mirrored else self.scale
+        return np.array(
+            [
+                [across, 0, middle * (1 - across) + self.right * side],
+                [0, self.scale, middle * (1 - self.scale) + self.down * side],
+            ],
+            np.float32,
+        )
+
+
+PLACEMENTS = tuple(
+    Placement(scale, right, down, mirrored)
+    for mirrored, scales, shifts in ((False, SCALES, SHIFTS), (True, MIRRORED_SCALES, MIRRORED_SHIFTS))
+    for scale in scales
+    for right in shifts
+    for down in shifts
+)
+
+
+def _warped(image: Floats, matrix: NDArray[np.float32]) -> Floats:
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(
+        cv2.warpAffine(image, matrix, (_SIDE, _SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE),
+        np.float32,
+    )
+
+
+def _described(image: Floats) -> Floats:
+    """(GRID_SIDE²,) the detail of the window in the middle, of length 1, or 0 where it is blank."""
+    edge = round(_SIDE * (1 - WINDOW) / 2)
+    window = image[edge : _SIDE - edge, edge : _SIDE - edge]
+    small = cv2.resize(window, (GRID_SIDE, GRID_SIDE), interpolation=cv2.INTER_AREA)
+    detail = (small - cv2.GaussianBlur(small, (0, 0), GRID_BLUR)).ravel()
+    detail -= detail.mean()
+    length = np.linalg.norm(detail)
+    return np.asarray(detail / length if length > _BLANK else detail * 0, np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recrops:
+    """Pairs of one face of each of two sets that show one photograph.
+
+    left, right: (P,) int64 positions, sorted. mirrored: (P,) bool: one is the other's mirror image.
+    correlation: (P,) float32 in `DETAIL_CORRELATION`…1, of the detail of the two registered faces.
+    overlap: (P,) float32 in `OVERLAP`…1, the share of the right face that is also on the left one.
+    """
+
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    mirrored: NDArray[np.bool_]
+    correlation: Floats
+    overlap: Floats
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+
+def recrops(left: UInt8, right: UInt8, progress: Callable[[float], None] | None = None) -> Recrops:
+    """Finds the pairs of a left and a right face that are one photograph, cut out otherwise or not.
+
+    Every pair is compared under every placement of the grid: minutes for some thousands of faces beside tens
+    of thousands. Pairs that are equal in every pixel are among them; blank faces are not.
+    Shape: images (N, H, W) and (M, H, W) uint8. progress: called with the share done, 0…1.
+    """
+    a, b = _at_one_size(left), _at_one_size(right)
+    smooth_a, smooth_b = ([cv2.GaussianBlur(image, (0, 0), 1.0) for image in images] for images in (a, b))
+    kept = []
+    for done, i, j, placement in _candidates(a, b):
+        for p, q, which in zip(i.tolist(), j.tolist(), placement.tolist(), strict=True):
+            matrix = _registered(smooth_a[p], smooth_b[q], PLACEMENTS[which].matrix())
+            correlation, overlap = (0.0, 0.0) if matrix is None else _agreement(a[p], b[q], matrix)
+            if correlation >= DETAIL_CORRELATION and overlap >= OVERLAP:
+                kept.append((p, q, PLACEMENTS[which].mirrored, correlation, overlap))
+        if progress:
+            progress(done)
+    columns = [np.array(column) for column in zip(*kept, strict=True)] or [np.zeros(0)] * 5
+    types = (np.int64, np.int64, np.bool_, np.float32, np.float32)
+    return Recrops(*(column.astype(kind) for column, kind in zip(columns, types, strict=True)))
+
+
+def near_pairs(
+    left: UInt8, right: UInt8, progress: Callable[[float], None] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions in left and right of each pair that `audit.near_copies` or `recrops` finds, sorted.
+
+    Shape: images (N, H, W) and (M, H, W) uint8.
+    """
+    aligned = near_copies(np.concatenate([left, right]))
+    across = (aligned.first < len(left)) & (aligned.second >= len(left))
+    cropped = recrops(left, right, progress)
+    pairs = np.stack(
+        [
+            np.concatenate([aligned.first[across], cropped.left]),
+            np.concatenate([aligned.second[across] - len(left), cropped.right]),
+        ]
+    )
+    first, second = np.unique(pairs, axis=1)
+    return first, second
+
+
+def _candidates(
+    left: Floats, right: Floats
+) -> Iterator[tuple[float, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+    """Yields the share done, positions of pairs whose windows correlate, and their best placement."""
+    fixed = np.stack([_described(image) for image in right]).T if len(right) else np.zeros((1, 0))
+    fixed = np.ascontiguousarray(fixed, np.float32)
+    matrices = [placement.matrix() for placement in PLACEMENTS]
+    best, scores = (np.empty((_CHUNK, len(right)), np.float32) for _ in range(2))
+    for start in range(0, len(left) if len(right) else 0, _CHUNK):
+        part = left[start : start + _CHUNK]
+        n = len(part)
+        best[:] = -1
+        rows = np.stack([[_described(_warped(image, matrix)) for image in part] for matrix in matrices])
+        for row in rows:
+            np.matmul(row, fixed, out=scores[:n])
+            np.maximum(best[:n], scores[:n], out=best[:n])
+        i, j = np.nonzero(best[:n] >= GRID_CORRELATION)
+        which = [int((rows[:, p] @ fixed[:, q]).argmax()) for p, q in zip(i, j, strict=True)]
+        yield min(1.0, (start + _CHUNK) / len(left)), i + start, j, np.array(which, np.int64)
+
+
+def _registered(left: Floats, right: Floats, matrix: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """The affine map from the right face's pixels to the left one's; None where none is found."""
+    stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 60, 1e-4)
+    try:
+        found = cv2.findTransformECC(right, left, matrix, cv2.MOTION_AFFINE, stop, None, 3)[1]
+    except cv2.error:  # It says so by an exception when the two do not converge.
+        return None
+    return np.asarray(found, np.float32)
+
+
+def _agreement(left: Floats, right: Floats, matrix: NDArray[np.float32]) -> tuple[float, float]:
+    """The correlation of the two faces' detail where they overlap, and the share where they do."""
+    inside = cv2.warpAffine(
+        np.ones_like(left), matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
+    common = cv2.erode((inside > 0.99).astype(np.uint8), np.ones((5, 5)), borderValue=0) > 0
+    if not common.any():
+        return 0.0, 0.0
+    x, y = (_detail(image)[common] for image in (_warped(left, matrix), right))
+    x, y = x - x.mean(), y - y.mean()
+    length = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return (float(x @ y) / length if length > 1 else 0.0), float(common.mean())
+
+
+def _detail(image: Floats) -> Floats:
+    return np.asarray(image - cv2.GaussianBlur(image, (0, 0), DETAIL_BLUR), np.float32)
+
+
+def _at_one_size(images: UInt8) -> Floats:
+    """(N, 48, 48) float32."""
+    if not len(images):
+        return np.zeros((0, _SIDE, _SIDE), np.float32)
+    floats = (image.astype(np.float32) for image in images)
+    return np.stack([cv2.resize(one, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for one in floats])
