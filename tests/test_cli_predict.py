@@ -73,6 +73,7 @@ def test_json_follows_the_contract(run: Run, tmp_path: Path, astronaut: Image.Im
     (found,) = json.loads(done.stdout)
     assert list(found) == [
         "source", "frame", "time_s", "face", "box", "detection", "label", "confidence", "unsure", "emotions",
+        "could_be",
     ]  # fmt: skip
     assert (found["source"], found["frame"], found["time_s"], found["face"]) == ("a.jpg", None, None, 0)
     x, y, width, height = found["box"]
@@ -129,6 +130,22 @@ def test_csv_holds_what_json_holds(run: Run, tmp_path: Path) -> None:
     assert row["label"] == found["label"]
     assert row["unsure"] == str(found["unsure"])
     assert row["frame"] == ""
+    assert (found["could_be"], row["could_be"]) == (None, "")
+
+
+def test_what_a_face_could_be_is_told_everywhere(run: Run, tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    p = reference(face()[None])[0][0]
+    first, second, third = np.argsort(-p)[:3]
+    promise = {"coverage": 0.8, "threshold": float(p[second] + p[third]) / 2}
+    network = write_network(tmp_path / "n.onnx", conformal=promise)
+    done = run("a.png", "--crop", "--json", "--csv", "t.csv", model=network)
+    (found,) = json.loads(done.stdout)
+    assert found["could_be"] == [EMOTIONS[first], EMOTIONS[second]]
+    assert found["unsure"] is True
+    (row,) = csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text(encoding="utf-8")))
+    assert row["could_be"] == f"{EMOTIONS[first]}|{EMOTIONS[second]}"
+    assert f" {EMOTIONS[first]} or {EMOTIONS[second]} " in run("a.png", "--crop", model=network).stdout
 
 
 def bomb() -> bytes:

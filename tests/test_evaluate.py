@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from mien.errors import DataError, ModelError
-from mien.evaluation import Scores, evaluate, measure, metrics, protocols
-from mien.evaluation.calibration import cross_fitted_ece, softmax
+from mien.evaluation import Figures, Scores, doubt, evaluate, measure, metrics, protocols
+from mien.evaluation.calibration import compare_scalings, cross_fitted_ece, softmax
 from mien.evaluation.humans import agreement
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, SIX, SPLITS
@@ -91,7 +91,15 @@ def test_every_figure_is_that_of_its_own_function() -> None:
     faces = readable_faces(700)
     copies = np.random.default_rng(3).random(700) < 0.2
     found = evaluate(
-        spoken, faces, model="m", dataset="d", split="public", copies=copies, temperature=TEMPERATURE, seed=4
+        spoken,
+        faces,
+        model="m",
+        dataset="d",
+        split="public",
+        copies=copies,
+        temperature=TEMPERATURE,
+        threshold=0.3,
+        seed=4,
     ).to_dict()
     p, logits = spoken(faces.images)
     for figures, keep in ((found, np.ones(700, bool)), (found["without_copies"], ~copies)):
@@ -110,6 +118,10 @@ def test_every_figure_is_that_of_its_own_function() -> None:
         assert figures["calibration"]["ece_cross_fitted"] == crossed["ece"]
         assert figures["calibration"]["ece_uncalibrated"] == crossed["ece_uncalibrated"]
         assert figures["calibration"]["temperature"] == TEMPERATURE
+        assert figures["calibration"]["scalings"] == compare_scalings(logits, faces.labels, 4, keep)
+        assert figures["doubt"] == doubt.measure(
+            p, logits, faces.labels, faces.votes, keep=keep, least=0.3, seed=4
+        )
     assert found["without_copies"]["copies"] == copies.sum()
 
 
@@ -129,6 +141,15 @@ def test_without_votes_there_are_no_people_and_one_face_has_no_halves() -> None:
     found = evaluate(spoken, replace(faces, votes=faces.votes * 0), model="m", dataset="d", split="public")
     assert found.figures.humans is None
     assert found.figures.calibration is None
+    assert found.figures.doubt is None
+
+
+def test_figures_that_were_stored_before_doubt_was_measured_are_read() -> None:
+    figures = evaluate(spoken, readable_faces(40), model="m", dataset="d", split="public").figures
+    stored = figures.to_dict()
+    assert Figures.from_dict(stored).to_dict() == stored
+    del stored["doubt"]
+    assert Figures.from_dict(stored).doubt is None
 
 
 def test_where_every_face_is_a_copy_nothing_is_left_to_measure() -> None:
@@ -260,6 +281,7 @@ def test_the_command_shows_tables_within_eighty_columns(place: Path) -> None:
     done = _mien("evaluate", place / "spoken.onnx", "--data", place / "faces.parquet", "--split", "public")
     assert done.returncode == 0, done.stderr
     assert "3 faces are copies of training faces" in done.stdout
+    assert "label among could_be, of 80.0%" in done.stdout
     assert "one rater against the others" in done.stdout
     assert "…" not in done.stdout
     # The path in the first line is as long as it is.

@@ -16,8 +16,10 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 
 from mien import data, ledger
 from mien.errors import CheckpointError, DataError, MienError, ModelError, RecipeError, StorageError
+from mien.evaluation.conformal import COVERAGE
 from mien.experiments.run import Order, train
 from mien.faces import FaceBatch
+from mien.inference.predictor import load as load_network
 from mien.labels import EMOTIONS
 from mien.training.recipe import Recipe, load
 from synthetic import face_batch
@@ -138,6 +140,18 @@ def test_the_temperature_is_the_best_one(run: Path) -> None:
 
     kept = read(run / "evaluation.json")["calibration"]["temperature"]
     assert nll(kept) <= min(nll(kept * 0.98), nll(kept * 1.02))
+
+
+def test_the_file_states_a_coverage_and_its_threshold_gives_it_on_the_validation_split(run: Path) -> None:
+    batch = faces().split("public")
+    card = load_network(run / "model.onnx").card
+    probabilities, _ = answers(run / "model.onnx", batch.images)
+    held = probabilities[np.arange(len(batch)), batch.labels] >= card.threshold - 1e-6
+    assert card.coverage == COVERAGE
+    assert held.mean() >= COVERAGE
+    figures = read(run / "evaluation.json")["doubt"]
+    assert (figures["coverage"], figures["threshold"]) == (COVERAGE, card.threshold)
+    assert figures["as_shipped"]["covered"] == pytest.approx(held.mean(), abs=1.5 / len(batch))
 
 
 def test_the_best_epoch_is_what_is_exported(run: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,39 @@ def test_unsure_is_below_the_networks_own_threshold(tmp_path: Path, faces: np.nd
         assert Predictor(path).predict(faces[0], crop=True)[0].unsure is unsure
 
 
+def test_a_face_is_sure_where_exactly_one_emotion_reaches_the_threshold(
+    tmp_path: Path, faces: np.ndarray
+) -> None:
+    p = reference(faces[:1])[0][0]
+    ranked = [EMOTIONS[place] for place in np.argsort(-p)]
+    ordered = np.sort(p)[::-1]
+    between = (ordered[:-1] + ordered[1:]) / 2
+    for threshold, held, unsure in (
+        (between[0], 1, False),
+        (between[1], 2, True),
+        (between[2], 3, True),
+        (0.0, 7, True),
+        (ordered[0] + 0.01, 1, True),
+    ):
+        promise = {"coverage": 0.8, "threshold": threshold}
+        path = write_network(tmp_path / "n.onnx", conformal=promise, unsure_below=1.0)
+        (found,) = Predictor(path).predict(faces[0], crop=True)
+        assert (found.could_be, found.unsure) == (tuple(ranked[:held]), unsure)
+        assert found.could_be[0] == found.label
+
+
+def test_what_is_said_of_a_face() -> None:
+    def said(unsure: bool, could_be: tuple[str, ...] | None) -> tuple[str, str]:
+        face = Prediction("a.png", 0, (0, 0, 9, 9), 1.0, {"sad": 0.5, "fear": 0.3, "angry": 0.2}, unsure)
+        face = replace(face, could_be=could_be)
+        return face.words, caption(face)
+
+    assert said(False, None) == said(False, ("sad",)) == ("sad", "sad 50 %")
+    assert said(True, None) == said(True, ("sad",)) == ("sad?", "sad? 50 %")
+    assert said(True, ("sad", "fear")) == ("sad or fear", "sad or fear")
+    assert said(True, ("sad", "fear", "angry"))[0] == "sad, fear or angry"
+
+
 def test_a_name_a_path_and_a_run_folder(
     network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faces: np.ndarray
 ) -> None:
@@ -189,6 +223,7 @@ def test_networks_that_break_the_contract_are_refused(tmp_path: Path, metadata: 
         ({"kind": "embeding"}, "kind 'embeding': did you mean 'embedding'"),
         ({"kind": "embedding"}, "damaged metadata 'mien': KeyError.'dimensions'"),
         ({"kind": "classifier", "unsure_below": "often"}, "damaged metadata"),
+        ({"conformal": {"coverage": 0.8}}, "damaged metadata 'mien': KeyError.'threshold'"),
     ],
 )
 def test_cards_that_fit_no_network_are_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:

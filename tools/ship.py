@@ -47,7 +47,8 @@ LIMITS = {
     )
     for kind, of_this_kind in {
         Classifier.kind: (
-            "Disgust has few examples and is read badly. Calibration holds for faces like FER-2013's alone."
+            "Disgust has few examples and is read badly. Calibration and coverage hold for faces like "
+            "FER-2013's alone, and coverage over all emotions together: of disgust and fear it is lower."
         ),
         Embedder.kind: (
             "Angry, disgusted, sad and frightened faces overlap widely on the map; neutral faces have no "
@@ -75,7 +76,7 @@ def ship(run: Path, name: str) -> Path:
         "bytes": len(payload),
         "sha256": hashlib.sha256(payload).hexdigest(),
         "weights": _weight_type(model),
-        **{key: own[key] for key in ("temperature", "unsure_below") if key in own},
+        **{key: own[key] for key in ("temperature", "unsure_below", "conformal") if key in own},
         "licence": LICENCE,
         "training_data": TRAINING_DATA[kind],
         "intended_use": INTENDED_USE[kind],

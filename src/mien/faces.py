@@ -32,8 +32,10 @@ class Prediction:
     """An expression read from one face.
 
     emotions: calibrated probability per emotion, summing to 1, in the network's label order.
-    unsure: the calibrated confidence is below the network's own threshold.
+    unsure: the network's own rule does not leave exactly one emotion.
     frame, time_s: position in a video; None for pictures.
+    could_be: the emotions that the face could show at the coverage which the network states, the most
+    probable first and `label` always among them; None where the network states none.
     """
 
     source: str
@@ -44,6 +46,7 @@ class Prediction:
     unsure: bool
     frame: int | None = None
     time_s: float | None = None
+    could_be: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str:
@@ -54,6 +57,13 @@ class Prediction:
     def confidence(self) -> float:
         """The calibrated probability of `label`."""
         return self.emotions[self.label]
+
+    @property
+    def words(self) -> str:
+        """What is said of the face: 'happy', 'happy or surprise', or 'happy?' where nothing else is known."""
+        if self.unsure and self.could_be is not None and len(self.could_be) > 1:
+            return " or ".join((", ".join(self.could_be[:-1]), self.could_be[-1]))
+        return self.label + "?" * self.unsure
 
     def to_dict(self) -> dict[str, Any]:
         """The object that `mien predict --json` prints, keys in the order of the contract."""
@@ -68,6 +78,7 @@ class Prediction:
             "confidence": round(self.confidence, 4),
             "unsure": self.unsure,
             "emotions": {name: round(value, 4) for name, value in self.emotions.items()},
+            "could_be": None if self.could_be is None else list(self.could_be),
         }
 
 

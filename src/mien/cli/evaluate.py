@@ -100,6 +100,7 @@ def evaluate(
         copies=copies,
         leaks=_leaks(faces, split),
         temperature=predictor.card.temperature,
+        threshold=None if predictor.card.coverage is None else predictor.card.threshold,
         sample=sample,
     )
     figures = {**found.to_dict(), "measured": entry.measured(time.monotonic() - begun, used_precision)}
@@ -230,10 +231,39 @@ def _overall(found: Evaluation) -> Table:
         table.add_row(
             "calibration error, cross-fitted", *(_percent(c["ece_cross_fitted"]) for c in calibrations if c)
         )
+    doubts = [f.doubt for f in measured if f.doubt]
+    if len(doubts) == len(measured):
+        _add_doubt(table, doubts)
     people = [f.humans for f in measured if f.humans]
     if len(people) == len(measured):
         _add_people(table, people)
     return table
+
+
+def _add_doubt(table: Table, doubts: list[dict[str, Any]]) -> None:
+    """Lines on what a face could be, by the cross-fitted sets, beside the coverage they were fitted to."""
+    sets = [doubt["cross_fitted"] for doubt in doubts]
+    table.add_section()
+    table.add_row(
+        f"label among could_be, of {_percent(doubts[0]['coverage'])}",
+        *(_with_interval(s["covered"], s["covered_ci95"]) for s in sets),
+    )
+    table.add_row("emotions in could_be, mean", *(f"{s['size']:.2f}" for s in sets))
+    table.add_row("sure", *(_percent(s["sure"]) for s in sets))
+    for which in ("sure", "unsure"):
+        name = f"accuracy_{which}"
+        table.add_row(f"accuracy where {which}", *(_with_interval(s[name], s[f"{name}_ci95"]) for s in sets))
+    wrong = [doubt["second_choice"] and doubt["second_choice"]["wrong"] for doubt in doubts]
+    if all(wrong):
+        table.add_row(
+            "second choice right where first wrong",
+            *(_with_interval(w["second"], w["second_ci95"]) for w in wrong),
+        )
+    absent = [doubt["no_face"] for doubt in doubts]
+    if all(absent):
+        table.add_row(
+            "unsure where FER+ sees no face", *(f"{_percent(a['unsure'])} of {a['n']}" for a in absent)
+        )
 
 
 def _add_people(table: Table, people: list[dict[str, Any]]) -> None:

@@ -36,7 +36,7 @@ def predict(
 
     Example: mien predict photo.jpg holiday/ --out annotated
 
-    A reading with a question mark is unsure: its calibrated confidence lies below the network's threshold.
+    'happy or surprise' is unsure: it could be any of these. So is a reading with a question mark.
     """
     from mien.inference.lookup import DEFAULT_MODEL
     from mien.inference.predictor import Predictor
@@ -97,7 +97,7 @@ def _show(found: list[Prediction], pictures: int) -> None:
             Text(printable(each.source)),
             str(each.face),
             " ".join(map(str, each.box)),
-            Text(each.label + "?" * each.unsure, style="dim" if each.unsure else "bold"),
+            Text(each.words, style="dim" if each.unsure else "bold"),
             f"{each.confidence:.0%}",
             Text(f"{ranked[1][0]} {ranked[1][1]:.0%}" if len(ranked) > 1 else ""),
         )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError, ModelError
-from mien.evaluation import calibration, humans, metrics
+from mien.evaluation import calibration, doubt, humans, metrics
 from mien.evaluation.protocols import Classifier, Progress, Sample, Scores, find, show
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, positions
@@ -19,7 +19,7 @@ from mien.labels import EMOTIONS, positions
 _CONTRACT = (
     "n", "accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "per_class", "confusion", "ece",
 )  # fmt: skip
-_REBUILT = ("accuracy_ci95", "per_class", "confusion", "reliability")
+_REBUILT = ("accuracy_ci95", "per_class", "confusion", "reliability", "doubt")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +28,9 @@ class Figures:
 
     confusion: (C, C) rows truth. ece: of the probabilities as the network gives them.
     calibration: None where there are too few faces for two halves; else what `cross_fitted_ece` gives, with
-    `temperature`, the network's own. humans: None where no votes are known.
+    `temperature`, the network's own, and under `scalings` what `compare_scalings` gives. humans: None where
+    no votes are known. doubt: what `doubt.measure` gives; None where there are too few faces for two halves,
+    or the figures were stored before it was measured.
     """
 
     n: int
@@ -44,6 +46,7 @@ class Figures:
     reliability: metrics.Reliability
     calibration: dict[str, Any] | None
     humans: dict[str, Any] | None
+    doubt: dict[str, Any] | None
 
     def to_dict(self) -> dict[str, Any]:
         """The figures in the order of the contract, the others behind them."""
@@ -61,6 +64,7 @@ class Figures:
             "reliability": self.reliability.to_dict(),
             "calibration": self.calibration,
             "humans": self.humans,
+            "doubt": self.doubt,
         }
 
     @classmethod
@@ -73,6 +77,7 @@ class Figures:
             per_class=per_class,
             confusion=np.array(stored["confusion"], np.int64),
             reliability=metrics.Reliability.from_dict(stored["reliability"]),
+            doubt=stored.get("doubt"),
         )
 
 
@@ -133,6 +138,7 @@ def evaluate(
     copies: NDArray[np.bool_] | None = None,
     leaks: NDArray[np.bool_] | None = None,
     temperature: float | None = None,
+    threshold: float | None = None,
     sample: Sample | None = None,
     seed: int = 0,
     progress: Progress = lambda done, of: None,
@@ -156,6 +162,7 @@ def evaluate(
         copies=copies,
         leaks=leaks,
         temperature=temperature,
+        threshold=threshold,
         sample=sample,
         seed=seed,
     )
@@ -173,6 +180,7 @@ def measure(
     copies: NDArray[np.bool_] | None = None,
     leaks: NDArray[np.bool_] | None = None,
     temperature: float | None = None,
+    threshold: float | None = None,
     sample: Sample | None = None,
     seed: int = 0,
 ) -> Evaluation:
@@ -181,8 +189,8 @@ def measure(
     scores: one row a face, in the order of `labels`.
     copies: (N,) bool, the faces that are copies of training faces; None where that was not looked for.
     leaks: (N,) bool, the faces that have a copy or a near copy in training; None where that is not known.
-    temperature: the network's own; sample: how the faces were drawn; both recorded only. seed: of the two
-        halves for the cross-fitted calibration.
+    temperature: the network's own; sample: how the faces were drawn; both recorded only. threshold: of the
+        network's own conformal sets. seed: of the two halves for what is cross-fitted.
     Faces of emotions that the network does not know are left out and counted.
     Raises: DataError when no face is left; ModelError when a label is no emotion or the scores do not fit the
     faces.
@@ -203,6 +211,7 @@ def measure(
         faces.votes[known],
         labels=tuple(labels),
         temperature=temperature,
+        threshold=threshold,
         seed=seed,
     )
     original = None if copies is None else ~copies[known]
@@ -231,11 +240,14 @@ def _figures(
     keep: NDArray[np.bool_],
     labels: tuple[str, ...],
     temperature: float | None,
+    threshold: float | None,
     seed: int,
 ) -> Figures:
     p, y = scores.probabilities[keep], truth[keep]
     table = metrics.confusion(y, p.argmax(axis=1), len(labels))
     diagram = metrics.reliability(p, y)
+    first = calibration.halves(truth, seed)
+    halved = bool((keep & first).any() and (keep & ~first).any())
     return Figures(
         n=len(y),
         accuracy=metrics.accuracy(table),
@@ -248,17 +260,26 @@ def _figures(
         nll=metrics.negative_log_likelihood(p, y),
         brier=metrics.brier(p, y),
         reliability=diagram,
-        calibration=_calibration(scores, truth, keep, temperature, seed),
+        calibration=_calibration(scores, truth, keep, temperature, seed) if halved else None,
         humans=humans.agreement(votes[keep], y, p, labels),
+        doubt=doubt.measure(
+            scores.probabilities,
+            scores.logits,
+            truth,
+            votes,
+            keep=keep,
+            emotions=labels,
+            least=threshold,
+            seed=seed,
+        )
+        if halved
+        else None,
     )
 
 
 def _calibration(
     scores: Scores, truth: NDArray[np.int64], keep: NDArray[np.bool_], temperature: float | None, seed: int
-) -> dict[str, Any] | None:
-    first = calibration.halves(truth, seed)
-    if not (keep & first).any() or not (keep & ~first).any():
-        return None
+) -> dict[str, Any]:
     fitted = calibration.cross_fitted_ece(scores.logits, truth, seed, keep)
     return {
         "temperature": temperature,
@@ -267,4 +288,5 @@ def _calibration(
         "ece_halves": fitted["ece_halves"],
         "temperatures": fitted["temperatures"],
         "seed": fitted["seed"],
+        "scalings": calibration.compare_scalings(scores.logits, truth, seed, keep),
     }

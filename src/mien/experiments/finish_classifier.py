@@ -15,7 +15,8 @@ from mien import ledger
 from mien.data.known import copies_of_training
 from mien.data.leaks import leaked_public
 from mien.evaluation import Scores, evaluate, measure, protocols
-from mien.evaluation.calibration import fit_temperature
+from mien.evaluation.calibration import fit_temperature, softmax
+from mien.evaluation.conformal import COVERAGE, fit_threshold
 from mien.evaluation.paired import packed
 from mien.experiments.domain import Note
 from mien.experiments.entry import measured
@@ -33,9 +34,6 @@ from mien.report.page import write_report
 from mien.storage import write_json
 from mien.training.recipe import Recipe
 
-UNSURE_BELOW = 0.5
-"""A calibrated confidence below one half says that the label is more likely wrong than right."""
-
 _BATCH = 512
 
 MODEL = "model.onnx"
@@ -43,25 +41,32 @@ MODEL = "model.onnx"
 
 
 def outcome(done: Finished, network: Classifier) -> Outcome:
-    """Fits the temperature on the validation split, exports, and measures the exported file there.
+    """Fits temperature and conformal threshold on the validation split, exports, and measures the file there.
 
-    The calibration error in the figures is cross-fitted. The recipe's other test protocols are measured last.
+    The calibration error and the sets' coverage in the figures are cross-fitted as well. The recipe's other
+    test protocols are measured last.
     """
     faces, recipe, model = done.faces, done.recipe, done.run / MODEL
     truth = positions(faces.validation.labels, network.labels)
     with torch.inference_mode():
-        network.temperature.fill_(fit_temperature(_logits(network, faces.validation.images), truth))
-    export(network, model, name=recipe.name, unsure_below=UNSURE_BELOW, weights=recipe.export.weights)
+        logits = _logits(network, faces.validation.images)
+        network.temperature.fill_(fit_temperature(logits, truth))
+    threshold = fit_threshold(softmax(logits, float(network.temperature)), truth)
+    promise = {"coverage": COVERAGE, "threshold": threshold}
+    export(network, model, name=recipe.name, conformal=promise, weights=recipe.export.weights)
     readings = load(model).classify(faces.validation.images)
     evaluation = measure(
-        Scores(readings.probabilities, readings.logits), faces.validation, **_about(faces, recipe, network)
+        Scores(readings.probabilities, readings.logits),
+        faces.validation,
+        **_about(faces, recipe, network),
+        threshold=threshold,
     )
     write_json(done.run / "evaluation.json", evaluation.to_dict())
     figures: dict[str, Any] = {
         "figures": {recipe.data.validation: evaluation.to_dict()},
         "right": {recipe.data.validation: packed(readings.logits.argmax(axis=1) == truth)},
     }
-    if others := _under_protocols(model, faces, recipe, done.note):
+    if others := _under_protocols(model, faces, recipe, threshold, done.note):
         figures["protocols"] = others
 
     def report(entry: ledger.Entry) -> None:
@@ -89,7 +94,9 @@ def _about(faces: Splits, recipe: Recipe, network: Classifier) -> dict[str, Any]
     }
 
 
-def _under_protocols(model: Path, faces: Splits, recipe: Recipe, note: Note) -> dict[str, Any]:
+def _under_protocols(
+    model: Path, faces: Splits, recipe: Recipe, threshold: float, note: Note
+) -> dict[str, Any]:
     """The exported network's figures under the recipe's protocols with crops, by protocol and split.
 
     A limited protocol sees the same faces in every run: its part is drawn with seed 0. The layers compute in
@@ -107,7 +114,7 @@ def _under_protocols(model: Path, faces: Splits, recipe: Recipe, note: Note) -> 
         classify = MultiCrop(network, protocol, precision=recipe.train.precision)
         begun = time.perf_counter()
         about = _about(replace(faces, validation=part), recipe, network)
-        evaluation = evaluate(classify, part, **about, protocol=name, sample=sample)
+        evaluation = evaluate(classify, part, **about, threshold=threshold, protocol=name, sample=sample)
         stamp = measured(time.perf_counter() - begun, classify.precision)
         found[name] = {recipe.data.validation: {**evaluation.to_dict(), "measured": stamp}}
     return found

@@ -32,8 +32,10 @@ def annotate(image: NDArray[np.uint8], predictions: list[Prediction]) -> Image.I
 
 
 def caption(prediction: Prediction) -> str:
-    """What is written at a face, such as 'happy 93 %' or 'sad? 41 %'."""
-    return f"{prediction.label}{'?' * prediction.unsure} {100 * prediction.confidence:.0f} %"
+    """What is written at a face, such as 'happy 93 %', 'happy or surprise' or 'sad? 41 %'."""
+    if prediction.unsure and len(prediction.could_be or ()) > 1:
+        return prediction.words
+    return f"{prediction.words} {100 * prediction.confidence:.0f} %"
 
 
 def _draw_box(

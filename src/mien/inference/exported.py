@@ -47,11 +47,16 @@ class Card:
 class ClassifierCard(Card):
     """What a classifier says of itself.
 
-    unsure_below: a prediction is unsure where its largest probability lies below it.
+    coverage: how often the emotions that a face could be are to hold its label, for faces like those of the
+    dataset; None where the file states none, as those of the first release.
+    threshold: with a coverage, the probability from which on an emotion is one that the face could be, and a
+    prediction is unsure where not exactly one reaches it; without, a prediction is unsure where its largest
+    probability lies below it.
     """
 
-    unsure_below: float
     temperature: float
+    threshold: float
+    coverage: float | None
 
     @property
     def columns(self) -> int:
@@ -87,8 +92,12 @@ class Kind(NamedTuple):
 
 
 def _classifier(shared: dict[str, Any], fields: dict[str, Any]) -> ClassifierCard:
+    promise = fields.get("conformal")
     return ClassifierCard(
-        **shared, unsure_below=float(fields["unsure_below"]), temperature=float(fields["temperature"])
+        **shared,
+        temperature=float(fields["temperature"]),
+        threshold=float(fields["unsure_below"] if promise is None else promise["threshold"]),
+        coverage=None if promise is None else float(promise["coverage"]),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mien.faces import Face, Prediction
@@ -60,6 +61,7 @@ class Predictor(ExportedNetwork):
 
     def describe(self, faces: list[Face], readings: Readings, source: str) -> list[Prediction]:
         """Faces and their readings as predictions, numbered in that order."""
+        could_be = [self.could_be(row) for row in readings.probabilities.tolist()]
         return [
             Prediction(
                 source=source,
@@ -67,10 +69,24 @@ class Predictor(ExportedNetwork):
                 box=face.box,
                 detection=face.score,
                 emotions=dict(zip(self.labels, map(float, probabilities), strict=True)),
-                unsure=bool(probabilities.max() < self.card.unsure_below),
+                unsure=unsure,
+                could_be=None if self.card.coverage is None else names,
             )
-            for number, (face, probabilities) in enumerate(zip(faces, readings.probabilities, strict=True))
+            for number, (face, probabilities, (names, unsure)) in enumerate(
+                zip(faces, readings.probabilities, could_be, strict=True)
+            )
         ]
+
+    def could_be(self, probabilities: Sequence[float]) -> tuple[tuple[str, ...], bool]:
+        """The emotions that reach the card's threshold, the most probable first, and whether that is unsure.
+
+        Where none reaches it the most probable stands alone, and is unsure.
+        """
+        ranked = sorted(zip(probabilities, self.labels, strict=True), key=lambda pair: -pair[0])
+        reached = tuple(name for probability, name in ranked if probability >= self.card.threshold)
+        # Without a stated coverage the threshold is one for the most probable emotion alone.
+        unsure = not reached if self.card.coverage is None else len(reached) != 1
+        return reached or (ranked[0][1],), unsure
 
 
 def load(

@@ -24,7 +24,7 @@ _JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 _JPEG_LONGEST = 65_500
 _COLUMNS = (
     "source", "frame", "time_s", "face", "x", "y", "width", "height", "detection", "label", "confidence",
-    "unsure",
+    "unsure", "could_be",
 )  # fmt: skip
 
 
@@ -55,6 +55,8 @@ class JsonArray:
 class CsvTable:
     """One row a face: the keys of the JSON contract, the box as x, y, width, height, a column an emotion.
 
+    What the face could be stands in one cell, as 'happy|surprise', empty where the network states nothing.
+
     The file takes its name when the block ends well, so that no half of it is ever read.
     Raises: StorageError when it cannot be written.
     """
@@ -77,7 +79,8 @@ class CsvTable:
         for prediction in predictions:
             fields = prediction.to_dict()
             box = dict(zip(("x", "y", "width", "height"), fields.pop("box"), strict=True))
-            self._rows.writerow(fields.pop("emotions") | fields | box)
+            could_be = {"could_be": "|".join(fields.pop("could_be") or ())}
+            self._rows.writerow(fields.pop("emotions") | fields | box | could_be)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
