@@ -1,4 +1,4 @@
-"""Averaged weights are what a float64 loop gives; they are what is validated and selected, and survive a kill."""
+"""Averaged weights are what a float64 loop gives, what is validated and selected, and survive a kill."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_loop import Line, settings
 from torch import nn
 
 from mien.training import checkpoint
 from mien.training.averaging import WeightAverage
 from mien.training.loop import Loop
+from test_loop import Line, settings
 
 
 def test_against_a_loop() -> None:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from synthetic import face_batch
 
 from mien.errors import RecipeError
 from mien.labels import FERPLUS_CHOICES
 from mien.models import architecture
 from mien.training.tasks.registry import Materials, task_kind
 from mien.transforms import Augmentation, Mixing
+from synthetic import face_batch
 
 ROWS = torch.arange(200)
 

@@ -51,10 +51,10 @@ PARAMETERS = {
         + 9 * (64 * 96 + 96 * 96)
         + 64 * 96
         + 6 * 96
-        + 9 * (96 * 160 + 160 * 160)
-        + 96 * 160
-        + 6 * 160
-        + 161 * 7
+        + 9 * (96 * 192 + 192 * 192)
+        + 96 * 192
+        + 6 * 192
+        + 193 * 7
     ),
     # System D, 'Architecture': conv1, conv2 (48 inputs a filter, or all 96), conv3, then the dense layers.
     ("siamese_alexnet", ()): 34_944 + 307_456 + 885_120 + 66_454_528 + 262_400 + 514,
