@@ -15,6 +15,7 @@ from mien.cli.data import data
 from mien.cli.embed import embed
 from mien.cli.evaluate import evaluate
 from mien.cli.export import export
+from mien.cli.explain import explain, explanations
 from mien.cli.fetch import fetch
 from mien.cli.landmarks import landmarks
 from mien.cli.latent import latent
@@ -60,6 +61,7 @@ def root(
 
 
 app.command()(predict)
+app.command()(explain)
 app.command()(embed)
 app.command()(landmarks)
 app.command()(latent)
@@ -75,6 +77,7 @@ app.command()(export)
 app.command()(bench)
 app.add_typer(data)
 app.add_typer(triplets)
+app.add_typer(explanations)
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -8,7 +8,7 @@ from mien.errors import MissingDependency
 
 _PROBES = {
     "analysis": ("pyarrow", "h5py", "matplotlib", "pydantic", "tomli_w", "sklearn", "scipy"),
-    "train": ("torch", "lightning_fabric", "safetensors", "optuna", "onnx", "onnxscript"),
+    "train": ("torch", "lightning_fabric", "safetensors", "optuna", "onnx", "onnxscript", "captum"),
 }
 
 
