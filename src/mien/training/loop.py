@@ -175,8 +175,7 @@ class Loop:
         )
         self.network, self.fabric_optimiser = self.fabric.setup(task.network, self.optimiser)
         task.to(self.fabric.device)
-        decay = settings.average
-        self.average = None if decay is None else WeightAverage(task.network, decay)
+        self.average = WeightAverage(task.network, settings.average) if settings.average else None
 
     @property
     def last(self) -> Path:

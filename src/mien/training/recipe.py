@@ -77,7 +77,7 @@ class TrainSection(Section):
     are kept for good. accumulate: micro-batches that a batch is computed in, each of which fits into memory.
     sync_batch_norm: under several processes, batch statistics over all of them instead of each its own.
     average: decay a step of a moving average of the weights, which is then what is validated, selected and
-    exported; none where it is not given.
+    exported; 0 for none.
     """
 
     epochs: int = Field(40, ge=1)
@@ -100,7 +100,7 @@ class TrainSection(Section):
     keep_every: int | None = Field(None, ge=1)
     accumulate: int = Field(1, ge=1)
     sync_batch_norm: bool = False
-    average: float | None = Field(None, gt=0, lt=1)
+    average: float = Field(0.0, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _whole_rounds(self) -> TrainSection:
