@@ -106,7 +106,7 @@ def test_occlusion_is_the_mean_fall_over_squares() -> None:
                 total[y : y + WINDOW, x : x + WINDOW] += fall
                 times[y : y + WINDOW, x : x + WINDOW] += 1
         assert times.min() > 0
-        assert found[number] == pytest.approx(total / times, abs=1e-9)
+        assert found[number] == pytest.approx(total / times, rel=1e-6, abs=1e-9)
 
 
 def test_occlusion_by_region_spreads_each_fall_over_its_region() -> None:

@@ -165,7 +165,7 @@ def test_everything_is_measured_tabled_and_drawn(tmp_path, monkeypatch: pytest.M
     held = read(path)
     assert trust(held).count("\n|") == 1 + 1 + len(METHODS) + 2
     assert "`grad_cam`" in findings(held)
-    assert "| happy | " in region_table(held, "saliency")
+    assert "| angry | " in region_table(held)
     assert png(averages(held))[:4] == b"\x89PNG"
     path.write_text("{}")
     with pytest.raises(DataError, match="holds no explanations"):

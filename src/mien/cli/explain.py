@@ -136,6 +136,7 @@ def measure(
     split: str = typer.Option("public", help="training, public or private."),
     per_emotion: int = typer.Option(100, min=2, help="Faces of each emotion, of those that are read right."),
     checked: int = typer.Option(150, min=2, help="How many of them trust is measured on."),
+    method: list[str] = typer.Option([], help="One method alone; again for several.", show_default="all"),
     seed: int = SEED,
     out: Path = typer.Option(..., "--out", metavar="FILE.json", help="Where the figures go."),
 ) -> None:
@@ -147,6 +148,7 @@ def measure(
     regions.
     """
     require("train")
+    import functools
     import hashlib
 
     from mien import data as datasets
@@ -154,14 +156,18 @@ def measure(
     from mien.explain.faces import classifier
     from mien.explain.measure import choose
     from mien.explain.measure import measure as measure_all
+    from mien.explain.methods import METHODS, find
     from mien.inference.predictor import Predictor
 
+    methods = tuple(find(name).name for name in method) or tuple(METHODS)
     predictor = Predictor(model)
     network = classifier(predictor)
     faces, about = choose(network, datasets.read(data, assume_split=split).split(split), per_emotion, seed)
-    figures = measure_all(network, faces, checked, seed, lambda line: print(line, file=sys.stderr))
+    note = functools.partial(print, file=sys.stderr)
+    figures = measure_all(network, faces, checked, seed, note, methods)
     command = f"mien explanations measure {model} --data {data.name} --split {split}"
     command += f" --per-emotion {per_emotion} --checked {checked} --seed {seed}"
+    command += "".join(f" --method {name}" for name in method)
     found = {
         "command": command,
         "model": predictor.card.name,

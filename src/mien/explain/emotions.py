@@ -102,9 +102,17 @@ def _densities(
     if not len(upper) or not lower.sum() or not sizes_upper.sum():
         return Figure(None, None)
     weights = np.concatenate([np.ones((1, len(upper))), drawn(len(upper), RESAMPLES, seed)])
+    above, below = (weights @ upper) * (weights @ sizes_lower), (weights @ lower) * (weights @ sizes_upper)
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = (weights @ upper) * (weights @ sizes_lower) / ((weights @ lower) * (weights @ sizes_upper))
-    return Figure(float(found[0]), percentiles(found[1:]) if len(upper) > 1 else None)
+        parts = above / (above + below)
+    # Percentiles of the part, turned into ratios: where a resample has nothing below, its ratio is no number.
+    ends = percentiles(parts[1:]) if len(upper) > 1 else None
+    value = float(above[0] / below[0])
+    return Figure(value, None if ends is None or ends[1] == 1 else (_ratio(ends[0]), _ratio(ends[1])))
+
+
+def _ratio(part: float) -> float:
+    return part / (1 - part)
 
 
 def judged(
@@ -117,7 +125,7 @@ def judged(
     if not {"angry", "happy"} <= set(maps):
         return {}
     angry, happy = (described(maps[name], regions[name], seed) for name in ("angry", "happy"))
-    lower = [None if end is None else 1 / end for end in happy["upper_density"]]
+    lower = [1 / end if end else None for end in happy["upper_density"]]
     within = [_upper_shares(maps[name], regions[name]) for name in ("angry", "happy")]
     found = {
         "anger_upper": (angry["upper_density"], 1.0),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from mien.errors import DataError
 from mien.explain import perturbation, randomisation
 from mien.explain.batches import Maps, pixels_of, probabilities_of
 from mien.explain.emotions import RULES, average, described, judged, mean_of
-from mien.explain.methods import METHODS, Method, completeness_gap
+from mien.explain.methods import METHODS, Method, completeness_gap, find
 from mien.explain.regions import FaceRegions
 from mien.explain.template import landmarker, own_points, regions_at
 from mien.faces import FaceBatch
@@ -96,11 +96,21 @@ def _read_right(
     return right[:wanted]
 
 
-def measure(network: Classifier, faces: Faces, checked: int, seed: int, note: Note) -> dict[str, Any]:
+def measure(
+    network: Classifier,
+    faces: Faces,
+    checked: int,
+    seed: int,
+    note: Note,
+    names: Sequence[str] = tuple(METHODS),
+) -> dict[str, Any]:
     """Every figure by method, as JSON.
 
     checked: faces on which trust is measured, drawn from `faces` by the seed. note: told what is being done.
+    names: of the methods.
+    Raises: DataError when a method is unknown.
     """
+    methods = {name: find(name) for name in dict.fromkeys(names)}
     rows = np.sort(np.random.default_rng(seed).permutation(len(faces))[:checked])
     few = faces[rows]
     cascaded = list(randomisation.cascade(network, few.images, seed=seed))
@@ -111,7 +121,7 @@ def measure(network: Classifier, faces: Faces, checked: int, seed: int, note: No
     }
     blind = {name: _curves(network, few, order) for name, order in orders.items()}
     found = {}
-    for name, method in METHODS.items():
+    for name, method in methods.items():
         note(f"{name}: maps of {len(faces)} faces")
         maps = method.explain(network, faces.images, faces.targets, faces.regions.maps)
         note(f"{name}: trust, {len(few)} faces")
@@ -123,13 +133,18 @@ def measure(network: Classifier, faces: Faces, checked: int, seed: int, note: No
     return {
         "checked": len(few),
         "layers": [{"down_to": name, "share": round(share, 5)} for name, share, _ in cascaded],
-        "completeness_gap": float(np.median(completeness_gap(network, few.images, few.targets))),
+        "completeness_gap": _gap(network, few) if "integrated_gradients" in methods else None,
         "rules": RULES,
         "blind": {
             name: {fill: _described(each) for fill, each in fills.items()} for name, fills in blind.items()
         },
         "methods": found,
     }
+
+
+def _gap(network: Classifier, few: Faces) -> float:
+    """The median share of the score's difference by which integrated gradients miss it."""
+    return float(np.median(completeness_gap(network, few.images, few.targets)))
 
 
 def _randomised(

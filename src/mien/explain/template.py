@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien import fetching
 from mien.errors import DataError
@@ -39,8 +40,7 @@ def face_regions(images: UInt8, reader: Landmarker | None) -> FaceRegions:
 
 def regions_at(points: Sequence[Points | None], size: int) -> FaceRegions:
     """The regions of faces whose landmarks (83, 2) are these, the template's where they are None."""
-    mean = regions_of(template(size), size)
-    drawn = [mean if each is None else regions_of(each, size) for each in points]
+    drawn = [_mean_regions(size) if each is None else regions_of(each, size) for each in points]
     shape = (len(points), size, size)
     return FaceRegions(
         maps=np.array([regions for regions, _ in drawn], np.int8).reshape(shape),
@@ -58,6 +58,11 @@ def own_points(image: UInt8, reader: Landmarker) -> Points | None:
 def template(size: int) -> Points:
     """The mean face's landmarks (83, 2) in a picture of size × size pixels."""
     return _sides() * size - 0.5
+
+
+@cache
+def _mean_regions(size: int) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    return regions_of(template(size), size)
 
 
 @cache

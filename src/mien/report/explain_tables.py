@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,17 +62,19 @@ def trust(measured: Measured) -> str:
     return f"{_about(measured)}; trust on {n:,} of them:\n\n" + _table(heads, rows)
 
 
-def regions(measured: Measured, method: str) -> str:
-    """By one method, how dense each emotion's evidence is in each region, its share, and the upper half."""
-    heads = ("emotion", "faces", *REGIONS, "upper half's share")
+def regions(measured: Measured) -> str:
+    """By method, how dense each emotion's evidence is in each region, its share, and the upper half's."""
+    heads = ("method", "emotion", "faces", *REGIONS, "upper half's share")
     rows = [
         (
+            f"`{method}`",
             emotion,
             str(found["faces"]),
             *(f"{_number(found['density'][name])} ({_share(found['share'][name])})" for name in REGIONS),
             _ends(found["upper"]),
         )
-        for emotion, found in measured["methods"][method]["emotions"]["each"].items()
+        for method, by in measured["methods"].items()
+        for emotion, found in by["emotions"]["each"].items()
     ]
     return _table(heads, rows)
 
@@ -89,6 +91,10 @@ def findings(measured: Measured) -> str:
         ]
         rows.append((f"`{name}`", *cells))
     return _table(heads, rows)
+
+
+TABLES: dict[str, Callable[[Measured], str]] = {"trust": trust, "regions": regions, "findings": findings}
+"""What can be told of a measurement, by name."""
 
 
 def _about(measured: Measured) -> str:
