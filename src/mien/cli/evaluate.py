@@ -256,7 +256,7 @@ def _add_doubt(table: Table, doubts: list[dict[str, Any]]) -> None:
     wrong = [doubt["second_choice"] and doubt["second_choice"]["wrong"] for doubt in doubts]
     if all(wrong):
         table.add_row(
-            "second choice right where first wrong",
+            "second right where first wrong",
             *(_with_interval(w["second"], w["second_ci95"]) for w in wrong),
         )
     absent = [doubt["no_face"] for doubt in doubts]

@@ -117,6 +117,22 @@ def _cross_fitted(figures: Figures) -> float | None:
     return figures.calibration["ece_cross_fitted"] if figures.calibration else None
 
 
+def _covered(figures: Figures) -> str:
+    """How often the sets hold the label, beside the coverage that they were fitted to."""
+    if figures.doubt is None:
+        return _percent(None)
+    sets = figures.doubt["cross_fitted"]
+    aim = _percent(figures.doubt["coverage"])
+    return f"{_percent(sets['covered'])} ({_interval(sets['covered_ci95'])}) of {aim}"
+
+
+def _sure(figures: Figures) -> str:
+    if figures.doubt is None:
+        return _percent(None)
+    sets = figures.doubt["cross_fitted"]
+    return f"{_percent(sets['sure'])}; {_percent(sets['accuracy_sure'])}"
+
+
 _ROWS: dict[str, Callable[[Figures], str]] = {
     "Accuracy": lambda f: f"{_percent(f.accuracy)} ({_interval(f.accuracy_ci95)})",
     "Balanced accuracy": lambda f: _percent(f.balanced_accuracy),
@@ -125,6 +141,8 @@ _ROWS: dict[str, Callable[[Figures], str]] = {
     "Calibration error, cross-fitted": lambda f: _percent(_cross_fitted(f)),
     "Negative log-likelihood": lambda f: f"{f.nll:.3f}",
     "Brier score": lambda f: f"{f.brier:.3f}",
+    "Label among what a face could be, cross-fitted": _covered,
+    "Sure, and right where sure": _sure,
 }
 
 
