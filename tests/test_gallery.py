@@ -298,7 +298,8 @@ def test_pages_ask_for_tables_and_pictures_that_there_are() -> None:
     page = (ROOT / "docs" / "circumplex.md").read_text(encoding="utf-8")
     asked = re.findall(r"<!-- circumplex (\w+) -->", page)
     assert set(asked) == set(circumplex_tables.BLOCKS) - {"summary"}
-    assert set(re.findall(r"\(gallery/([\w.-]+)\)", page)) == set(gallery.PICTURES)
+    networks = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\(gallery/([\w.-]+)\)", page + networks)) == set(gallery.PICTURES)
 
 
 @pytest.mark.slow

@@ -10,10 +10,11 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import network_tables
 import numpy as np
 from circumplex_tables import MEASURED, Results
 from numpy.typing import NDArray
@@ -22,8 +23,10 @@ from mien import ledger
 from mien.ledger import Entry
 from mien.papers import published
 from mien.papers.map_runs import MAIN, SYNTHETIC
+from mien.papers.sources import Sources
 from mien.report import map_figures
 from mien.report.map_page import indices, snapshots
+from mien.report.pareto import Cost, pareto
 from mien.report.spacing import direction, spread_angles
 from mien.report.style import EMOTION_COLOURS, FAINT, blank, png, styled
 from mien.storage import packaged, write_json
@@ -52,13 +55,14 @@ class Ledger:
     """The runs that map faces, by file, each recipe's by seed; and what was measured beside them.
 
     names: of the runs' recipes in titles. synthetic: the run on pictures of synthetic people, by file; empty
-    where there is none.
+    where there is none. sources: recipes and every run; None where maps alone are drawn.
     """
 
     entries: Mapping[str, Entry]
     names: Mapping[str, str]
     measured: Mapping[str, Any]
     synthetic: Mapping[str, Entry]
+    sources: Sources | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Ledger:
@@ -68,7 +72,7 @@ class Ledger:
         apart = held.sources.runs_of(SYNTHETIC)[:1]
         by_file = ({ledger.file_name(entry): entry for entry in part} for part in (found, apart))
         entries, synthetic = by_file
-        return cls(entries, held.names, held.measured, synthetic)
+        return cls(entries, held.names, held.measured, synthetic, held.sources)
 
     @property
     def main(self) -> dict[str, Entry]:
@@ -290,6 +294,23 @@ def synthetic(parts: Parts, path: Path) -> None:
     path.write_bytes(png(map_figures.map_panels(panels, columns=3, names=False), DPI))
 
 
+def pareto_parts(held: Ledger) -> Parts:
+    """Every classifier's accuracy and multiply-adds, ours and others'."""
+    if held.sources is None:
+        return {}
+    costs = {
+        "ledger": network_tables.own_costs(held.sources),
+        "tools/peers.toml": network_tables.peer_costs(),
+    }
+    return {name: [asdict(each) for each in found] for name, found in costs.items()}
+
+
+def pareto_picture(parts: Parts, path: Path) -> None:
+    """Accuracy against multiply-adds."""
+    costs = [Cost(**{**each, "ends": tuple(each["ends"])}) for found in parts.values() for each in found]
+    path.write_bytes(png(pareto(costs), DPI))
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """What it is drawn from, and how it is drawn to a path."""
@@ -306,6 +327,7 @@ PICTURES: dict[str, Picture] = {
     "overlay.png": Picture(overlay_parts, overlay),
     "runs.png": Picture(runs_parts, every_run),
     "synthetic.png": Picture(synthetic_parts, synthetic),
+    "pareto.png": Picture(pareto_parts, pareto_picture),
 }
 """The gallery by file name. No picture holds a face: a face is a dot."""
 

@@ -10,11 +10,12 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import circumplex_tables
+import network_tables
 
 from mien import ledger
 from mien.evaluation.metrics import wilson
@@ -24,11 +25,12 @@ from mien.papers.sheet import Block
 from mien.papers.sheets import SHEETS
 from mien.papers.sources import Sources
 from mien.papers.tables import Measured, Row, in_figures, rows
+from mien.report import explain_tables
 from mien.storage import packaged, write_text
 from mien.training import recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/circumplex.md", "docs/autoencoders.md")
+PAGES = ("README.md", "docs/circumplex.md", "docs/autoencoders.md", "docs/networks.md")
 MEASUREMENTS = packaged("results") / "measurements"
 _BLOCK = re.compile(r"(<!-- (?P<kind>\w+)(?: (?P<name>\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -268,6 +270,17 @@ def install(_: str) -> str:
     )
 
 
+def _of_networks(make: Callable[[str, Sources], str], name: str) -> str:
+    """A table of our own networks."""
+    return make(name, _sources())
+
+
+def explained(name: str) -> str:
+    """A table of a network's explanations, such as trust/vgg_c, from `mien explanations measure`."""
+    table, model = name.split("/")
+    return explain_tables.TABLES[table](explain_tables.read(MEASUREMENTS / f"explain-{model}.json"))
+
+
 BLOCKS: dict[str, Callable[[str], str]] = {
     "ledger": paper_table,
     "people": people,
@@ -280,6 +293,8 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "sheet": sheet,
     "means": means,
     "iterations": iterations,
+    "explained": explained,
+    **{kind: partial(_of_networks, make) for kind, make in network_tables.BLOCKS.items()},
 }
 """What a block of a page is made of, by the word that opens it."""
 

@@ -36,6 +36,20 @@ def spread_angles(degrees: Sequence[float], gap: float) -> list[float]:
     return [float(angle) for angle in angles]
 
 
+def spread_column(heights: Sequence[float], gap: float) -> list[float]:
+    """Ascending heights moved as little as needed so that each lies at least `gap` above the one before it.
+
+    Heights that hinder one another share their middle (isotonic regression by pooling neighbours).
+    """
+    pools: list[list[float]] = []
+    for number, height in enumerate(heights):
+        pools.append([height - number * gap])
+        while len(pools) > 1 and np.mean(pools[-2]) > np.mean(pools[-1]):
+            pools[-2:] = [pools[-2] + pools[-1]]
+    moved = [float(np.mean(pool)) for pool in pools for _ in pool]
+    return [height + number * gap for number, height in enumerate(moved)]
+
+
 def spread_points(points: Floats, gap: float) -> Floats:
     """Floats (N, 2) pushed apart as little as needed, so that any two lie at least about `gap` apart."""
     n = len(points)
