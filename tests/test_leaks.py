@@ -48,16 +48,15 @@ def photographs() -> UInt8:
     return smooth(12, 11, side=100)
 
 
-@pytest.mark.parametrize("how", CROPS)
-def test_other_crops_of_a_photograph_are_found_and_only_those(photographs: UInt8, how: str) -> None:
+def test_other_crops_of_a_photograph_are_found_and_only_those(photographs: UInt8) -> None:
     left = np.stack([cut(photograph, 20, 20, 60) for photograph in photographs[:6]])
-    right = np.stack([cut(photograph, 20, 20, 60) for photograph in photographs[6:]])
-    right[4] = cut(photographs[2], *CROPS[how])
+    right = np.stack([cut(photographs[i], *where) for i, where in enumerate(CROPS.values(), start=1)])
     found = recrops(left, right)
-    assert (found.left.tolist(), found.right.tolist()) == ([2], [4])
-    assert found.mirrored.tolist() == [how == "mirrored"]
-    assert found.correlation[0] > 0.9
-    assert 0.3 <= found.overlap[0] <= 1
+    assert found.left.tolist() == [1, 2, 3, 4, 5]
+    assert found.right.tolist() == [0, 1, 2, 3, 4]
+    assert found.mirrored.tolist() == [how == "mirrored" for how in CROPS]
+    assert found.correlation.min() > 0.9
+    assert 0.3 <= found.overlap.min() <= found.overlap.max() <= 1
 
 
 def test_what_lies_shifted_is_missed_by_the_aligned_method_alone(photographs: UInt8) -> None:
@@ -96,7 +95,7 @@ def made_up() -> FaceBatch:
 def listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FaceBatch]:
     """The made-up faces, whose lists are in place of FER-2013's. Face 8 is a near copy of public face 12."""
     batch = made_up()
-    found = find_leaks(batch.split("training"), batch.split("public"), (np.array([2]), np.array([8])))
+    found = find_leaks(batch.split("training"), batch.split("public"), np.array([8]), np.array([2]))
     for split, hashes in found.items():
         write_list(hashes, tmp_path / f"{split}.csv")
     leaks._listed.cache_clear()

@@ -296,13 +296,16 @@ def leaks(
     from mien.cli.progress import busy, share_done
     from mien.data import read
     from mien.data.leaks import find_leaks, write_list
-    from mien.data.recrops import near_pairs
+    from mien.data.recrops import NARROW, WIDE, near_pairs
 
     with busy(f"reading {source}"):
         batch = read(source)
     training, public = batch.split("training"), batch.split("public")
-    with share_done("looking for copies") as progress:
-        found = find_leaks(training, public, near_pairs(public.images, training.images, progress))
+    with share_done("training faces to leave out") as progress:
+        left_out = near_pairs(public.images, training.images, NARROW, progress)[1]
+    with share_done("public faces that training holds") as progress:
+        measured = near_pairs(public.images, training.images, WIDE, progress)[0]
+    found = find_leaks(training, public, left_out, measured)
     for split, listed in found.items():
         write_list(listed, out / f"{split}.csv")
     counts = {

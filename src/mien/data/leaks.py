@@ -132,25 +132,25 @@ def write_list(listed: Listed, path: Path) -> None:
 
 
 def find_leaks(
-    training: FaceBatch, public: FaceBatch, near: tuple[NDArray[np.int64], NDArray[np.int64]]
+    training: FaceBatch, public: FaceBatch, left_out: NDArray[np.int64], measured: NDArray[np.int64]
 ) -> dict[str, Listed]:
     """The lists of both splits.
 
-    near: positions in the public and in the training split of each pair of near copies; pixel copies may be
-    among them.
+    left_out: positions of training faces that are near copies of a public one; measured: of public faces that
+    have a near copy in training. Pixel copies may be among them.
     """
     own, theirs = pixel_hashes(training.images), pixel_hashes(public.images)
     unique, counts = np.unique(own, return_counts=True)
     named = {
         COPY: own[np.isin(own, theirs)],
-        NEAR: own[near[1]],
+        NEAR: own[left_out],
         NO_FACE: own[no_faces(training)],
         CONFLICT: _conflicting(own, training.labels),
         REPEAT: unique[counts > 1],
     }
     return {
         "training": _each_once(named),
-        "public": _each_once({PUBLIC_COPY: theirs[np.isin(theirs, own)], PUBLIC_NEAR: theirs[near[0]]}),
+        "public": _each_once({PUBLIC_COPY: theirs[np.isin(theirs, own)], PUBLIC_NEAR: theirs[measured]}),
     }
 
 
