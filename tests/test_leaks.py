@@ -18,7 +18,7 @@ from mien.data import leaks
 from mien.data.audit import near_copies
 from mien.data.hashes import pixel_hashes
 from mien.data.leaks import find_leaks, leak_reasons, leaked_public, leaked_training, read_list, write_list
-from mien.data.recrops import near_pairs, recrops
+from mien.data.recrops import NARROW, near_pairs, recrops
 from mien.errors import DataError
 from mien.experiments.splits import read_splits
 from mien.faces import FaceBatch, UInt8
@@ -186,3 +186,35 @@ def test_no_such_list(tmp_path: Path) -> None:
 def test_other_faces_are_on_no_list() -> None:
     assert not leaked_training(smooth(5, 6)).any()
     assert not leaked_public(smooth(5, 6)).any()
+
+
+class TestRealFaces:
+    def test_the_shipped_lists_in_number(self, fer2013: FaceBatch) -> None:
+        training, public = (fer2013.split(split).images for split in ("training", "public"))
+        assert {reason: int(faces.sum()) for reason, faces in leak_reasons(training).items()} == {
+            "copy of public": 351,
+            "near copy of public": 1747,
+            "not a face": 134,
+            "conflicting labels": 71,
+            "repeat": 977,
+        }
+        assert int(leaked_training(training).sum()) == 3280
+        assert int(leaked_public(public).sum()) == 1138
+
+    def test_all_but_the_near_copies_are_found_anew(self, fer2013: FaceBatch, tmp_path: Path) -> None:
+        training, public = fer2013.split("training"), fer2013.split("public")
+        near = np.flatnonzero(leak_reasons(training.images)["near copy of public"])
+        measured = np.flatnonzero(leak_reasons(public.images, "public")["near copy of training"])
+        for split, listed in find_leaks(training, public, near, measured).items():
+            write_list(listed, tmp_path / f"{split}.csv")
+            shipped = leaks.packaged("data/fer2013_leaks") / f"{split}.csv"
+            assert (tmp_path / f"{split}.csv").read_bytes() == shipped.read_bytes()
+
+    @pytest.mark.slow
+    def test_near_copies_of_some_public_faces_are_found_anew(self, fer2013: FaceBatch) -> None:
+        training, public = fer2013.split("training").images, fer2013.split("public").images[::150]
+        found = recrops(public, training)
+        assert np.unique(found.left).tolist() == np.flatnonzero(leaked_public(public)).tolist()
+        left_out = recrops(public, training, NARROW)
+        listed = leak_reasons(training)
+        assert (listed["copy of public"] | listed["near copy of public"])[left_out.right].all()

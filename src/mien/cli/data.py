@@ -288,8 +288,8 @@ def leaks(
 ) -> None:
     """Find FER-2013's leaks anew: training faces to leave out, public faces that training holds.
 
-    Pixel copies, and near copies by two methods: check's, and one that finds other crops and takes some
-    twenty minutes.
+    Pixel copies, and near copies by two methods: check's, and one that finds other crops and takes
+    long: docs/leaks.md.
 
     Example: mien data leaks fer2013.parquet --out leaks
     """
