@@ -11,9 +11,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from mien.inference.lookup import DEFAULT_MODEL, card_of
 from mien.ledger import Entry
 from mien.papers.ablations import AblationRow, ablation_rows
 from mien.papers.sources import Sources
+from mien.report.model_card import markdown
 from mien.report.pareto import Cost, frontier
 from mien.storage import packaged
 
@@ -227,9 +229,15 @@ def _beside(original: dict[str, Any] | None) -> str:
     ).replace("-", "−")
 
 
+def model_card(name: str, sources: Sources) -> str:
+    """A shipped network's card in words: of the one that reads faces where none is named, if none is here."""
+    return markdown(card_of(name or DEFAULT_MODEL))
+
+
 BLOCKS: dict[str, Callable[[str, Sources], str]] = {
     "costs": costs,
     "ablation": ablation,
     "formats": formats,
+    "modelcard": model_card,
 }
 """The tables by the word that opens a block."""

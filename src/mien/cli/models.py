@@ -95,12 +95,17 @@ def _accuracies(card: dict[str, Any]) -> list[str]:
 
 
 def _print_one(entry: dict[str, Any]) -> None:
+    from mien.report.model_card import sections
+
     console = table_console()
     console.print(f"[bold]{entry['name']}[/bold]  {entry['parameters']:,} parameters")
     if entry["architecture"]:
         console.print(entry["architecture"]["summary"])
         console.print(entry["architecture"]["source"], style="dim")
     if entry["shipped"]:
-        console.print_json(json.dumps(entry["shipped"]))
+        for heading, lines in sections(entry["shipped"]):
+            console.print(f"\n[bold]{heading}[/bold]")
+            for line in lines:
+                console.print(f"  {line}", highlight=False, markup=False)
     else:
         console.print("no weights are shipped: mien recipes lists what trains it")

@@ -70,9 +70,7 @@ def bins(values: ArrayLike, edges: Sequence[float], unit: str = "") -> tuple[NDA
     groups = np.searchsorted(edges, held, side="right") - 1
     groups[~(held >= edges[0]) | ~(held <= edges[-1])] = -1
     groups[held == edges[-1]] = len(edges) - 2
-    return groups, [
-        f"{low:g}{unit} to {high:g}{unit}" for low, high in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    return groups, [f"{low:g}{unit} to {high:g}{unit}" for low, high in pairwise(edges)]
 
 
 def by_group(

@@ -59,7 +59,9 @@ def on_card(entry: ledger.Entry) -> dict[str, Any]:
 
 
 def _chosen(found: dict[str, Any]) -> dict[str, Any]:
-    return {key: found[key] for key in _CARD_FIGURES}
+    kept = found.get("without_copies")
+    without = None if kept is None else {key: kept[key] for key in ("n", "accuracy", "accuracy_ci95")}
+    return {**{key: found[key] for key in _CARD_FIGURES}, "without_copies": without}
 
 
 def add(run: Path, folder: Path, found: dict[str, Any]) -> Path:
