@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from mien.data.hashes import pixel_hashes
 from mien.data.leaks import find_leaks, leak_reasons, leaked_public, leaked_training, read_list, write_list
 from mien.data.recrops import NARROW, near_pairs, recrops
 from mien.errors import DataError
+from mien.evaluation import Scores, measure
 from mien.experiments.splits import read_splits
 from mien.faces import FaceBatch, UInt8
 from mien.training.recipe import load
@@ -186,6 +188,24 @@ def test_no_such_list(tmp_path: Path) -> None:
 def test_other_faces_are_on_no_list() -> None:
     assert not leaked_training(smooth(5, 6)).any()
     assert not leaked_public(smooth(5, 6)).any()
+
+
+def test_figures_without_leaks() -> None:
+    faces = face_batch(140)
+    rng = np.random.default_rng(4)
+    logits = rng.normal(size=(140, 7)).astype(np.float32)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    on_list = rng.random(140) < 0.3
+    told = partial(measure, Scores(shares, logits), faces, model="m", dataset="d", split="public")
+    found = told(leaks=on_list)
+    right = shares.argmax(axis=1) == faces.labels
+    assert found.without_leaks is not None
+    assert found.without_leaks.n == (~on_list).sum()
+    assert found.without_leaks.accuracy == pytest.approx(right[~on_list].mean())
+    assert found.to_dict()["without_leaks"]["leaks"] == found.leaks == on_list.sum()
+    assert found.without_copies is None
+    for nothing in (None, np.zeros(140, bool)):
+        assert told(leaks=nothing).to_dict()["without_leaks"] is None
 
 
 class TestRealFaces:

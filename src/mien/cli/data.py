@@ -315,8 +315,8 @@ def leaks(
         typer.echo(json.dumps({"source": str(source), "out": str(out), "hashes": counts}, indent=2))
         return
     for split, reasons in counts.items():
-        listed = ", ".join(f"{reason} {number:,}" for reason, number in reasons.items())
-        _print(f"{out / f'{split}.csv'}: {sum(reasons.values()):,} hashes: {listed}")
+        named = ", ".join(f"{reason} {number:,}" for reason, number in reasons.items())
+        _print(f"{out / f'{split}.csv'}: {sum(reasons.values()):,} hashes: {named}")
 
 
 def _counts_table(result: dict[str, Any]) -> Table:

@@ -28,9 +28,9 @@ DETAIL_BLUR = 2.0
 DETAIL_CORRELATION = 0.75
 """The least correlation, where they overlap, of two registered faces less their blur (σ = 2 pixels).
 
-Judged by eye on pairs of FER-2013's PublicTest and Training, 40 drawn from each band: one photograph are 40 of
-0.85 to 0.95, 38 of 0.75 to 0.85, 8 of 0.65 to 0.75 and 1 of 0.55 to 0.65. The band at the threshold is the
-emptiest.
+Judged by eye on pairs of FER-2013's PublicTest and Training, 40 drawn from each band: one photograph are 40
+of 0.85 to 0.95, 38 of 0.75 to 0.85, 8 of 0.65 to 0.75 and 1 of 0.55 to 0.65. The bands at the threshold
+are the emptiest.
 """
 
 OVERLAP = 0.3
@@ -197,8 +197,9 @@ def _candidates(
 def _registered(left: Floats, right: Floats, matrix: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """The affine map from the right face's pixels to the left one's; None where none is found."""
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 60, 1e-4)
+    everywhere = np.ones((_SIDE, _SIDE), np.uint8)
     try:
-        found = cv2.findTransformECC(right, left, matrix, cv2.MOTION_AFFINE, stop, None, 3)[1]
+        found = cv2.findTransformECC(right, left, matrix, cv2.MOTION_AFFINE, stop, everywhere, 3)[1]
     except cv2.error:  # It says so by an exception when the two do not converge.
         return None
     return np.asarray(found, np.float32)
