@@ -30,7 +30,14 @@ from mien.storage import packaged, write_text
 from mien.training import recipe
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/circumplex.md", "docs/autoencoders.md", "docs/networks.md", "docs/model-card.md")
+PAGES = (
+    "README.md",
+    "docs/circumplex.md",
+    "docs/autoencoders.md",
+    "docs/networks.md",
+    "docs/model-card.md",
+    "docs/explain.md",
+)
 MEASUREMENTS = packaged("results") / "measurements"
 _BLOCK = re.compile(r"(<!-- (?P<kind>\w+)(?: (?P<name>\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -25,7 +25,7 @@ def explain(
         list[str] | None,
         typer.Option(
             help="saliency, integrated_gradients, grad_cam, occlusion, region_occlusion; again for more.",
-            show_default="occlusion",
+            show_default="region_occlusion",
         ),
     ] = None,
     model: Annotated[
@@ -48,7 +48,7 @@ def explain(
 ) -> None:
     """Show what in a face speaks for its expression, to the network.
 
-    Example: mien explain photo.jpg --method occlusion --out explained
+    Example: mien explain photo.jpg --method region_occlusion --out explained
 
     Regions lie where the mesh sees them ('mien fetch facemesh'), else where the mean face has them. A share
     is of what speaks for the expression; × says how many times the region's share of the picture that is.
@@ -58,7 +58,7 @@ def explain(
     from mien.explain.faces import Explainer
     from mien.report.explain_pictures import Sheets
 
-    explainer = Explainer(model, detector, tuple(method or ("occlusion",)), target)
+    explainer = Explainer(model, detector, tuple(method or ("region_occlusion",)), target)
     pictures = Pictures(sources, outside=out)
     sheets = Sheets(out, (file.path for file in pictures.files)) if out else None
     found: list[Explained] = []
