@@ -51,6 +51,7 @@ def test_card_describes_the_file(name: str) -> None:
     for key in ("licence", "training_data", "intended_use", "forbidden", "limits", "unknown"):
         assert len(str(card[key])) > 20
     assert "2 February 2025" in card["forbidden"]
+    assert "{" not in card["limits"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -58,7 +58,7 @@ LEFT_OUT = (
 """What a recipe with `data.drop_leaks` leaves out."""
 
 LIMITS = {
-    kind: ("Labels of FER-2013 are noisy: people agree with them less than with each other. {of_this_kind}")
+    kind: f"Labels of FER-2013 are noisy: people agree with them less than with each other. {of_this_kind}"
     for kind, of_this_kind in {
         Classifier.kind: (
             "Disgust has few examples and is read badly. Calibration and coverage hold for faces like "

@@ -120,7 +120,7 @@ def _reader(faces: UInt8) -> Any:
         for start in range(0, len(faces), _BATCH):
             yield {"pixels": faces[start : start + _BATCH, None].astype(np.float32)}
 
-    class Faces(CalibrationDataReader):  # type: ignore[misc]
+    class Faces(CalibrationDataReader):
         """What is shown, until there is no more."""
 
         def __init__(self) -> None:

@@ -94,7 +94,7 @@ def _difference(base: Sequence[Entry], runs: Sequence[Entry]) -> Difference:
         [entry for entry in each if not seeds or entry["seed"] in seeds] for each in (base, runs)
     )
     if all(SPLIT in entry.get("right", {}) for entry in (*before, *after)):
-        found = paired_difference(*(_right(each) for each in (before, after)))
+        found = paired_difference(_right(before), _right(after))
         return Difference(found.difference, found.ci95, True)
     one, other = (_rate(each) for each in (before, after))
     value = other[0] - one[0]
