@@ -46,7 +46,7 @@ def stored_probabilities(
         )
         for name in teachers
     ]
-    probabilities = np.mean(told, axis=0, dtype=np.float32)
+    probabilities = np.asarray(np.mean(told, axis=0), np.float32)
     with atomic(kept) as temporary:
         # numpy adds its own suffix to a name without it; ours has it.
         np.save(temporary, probabilities, allow_pickle=False)
