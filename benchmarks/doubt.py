@@ -21,7 +21,7 @@ from mien.data.known import copies_of_training
 from mien.evaluation import conformal, doubt
 from mien.evaluation.calibration import compare_scalings, fit_temperature, softmax
 from mien.evaluation.metrics import wilson
-from mien.faces import FaceBatch
+from mien.faces import FaceBatch, no_face
 from mien.inference.predictor import Predictor, Readings, load
 from mien.labels import SPLITS, positions
 
@@ -61,7 +61,7 @@ def _without_face(
     readings: Readings, truth: Any, public: FaceBatch, keep: Any, absent: Readings
 ) -> dict[str, Any] | None:
     """The training split's pictures without a face beside the public split's faces, fitted to the latter."""
-    faces = keep & ~doubt.no_face(public.votes)
+    faces = keep & ~no_face(public.votes)
     logits = np.concatenate([readings.logits[faces], absent.logits])
     temperature = fit_temperature(readings.logits[faces], truth[faces])
     p = softmax(logits, temperature)
@@ -80,7 +80,7 @@ def main() -> None:
     asked = parser.parse_args()
     everything = data.read(asked.data)
     training, public = (everything.select(everything.splits == SPLITS.index(name)) for name in SPLITS[:2])
-    absent = training.select(doubt.no_face(training.votes))
+    absent = training.select(no_face(training.votes))
     copies = copies_of_training(public.images, training.images)
     command = (
         f"python benchmarks/doubt.py {' '.join(asked.models)} --data {asked.data.name}/ --out {asked.out}"

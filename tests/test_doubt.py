@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from mien.errors import DataError
 from mien.evaluation import conformal, doubt
 from mien.evaluation.calibration import softmax
+from mien.faces import no_face
 from mien.labels import EMOTIONS, FERPLUS_CHOICES
 
 ANGRY, DISGUST, FEAR, HAPPY, SAD, SURPRISE, NEUTRAL = range(7)
@@ -84,8 +85,8 @@ def test_what_ferplus_calls_no_face() -> None:
     votes = np.array(
         [_votes(not_a_face=10), _votes(not_a_face=4, sadness=4), _votes(happiness=10), _votes()], np.uint8
     )
-    assert doubt.no_face(votes).tolist() == [True, False, False, True]
-    assert not doubt.no_face(votes[3:]).any(), "where no votes are known, nothing is said"
+    assert no_face(votes).tolist() == [True, False, False, True]
+    assert not no_face(votes[3:]).any(), "where no votes are known, nothing is said"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -142,6 +143,6 @@ def test_measuring_gives_each_part_over_the_kept_faces() -> None:
     assert found["cross_fitted"] == conformal.figures(q, reached, labels[keep], EMOTIONS)
     assert found["as_shipped"] == conformal.figures(p[keep], p[keep] >= 0.3, labels[keep], EMOTIONS)
     assert found["second_choice"] == doubt.second_choice(votes[keep], labels[keep], p[keep])
-    assert found["no_face"]["n"] == doubt.no_face(votes[keep]).sum() > 1
+    assert found["no_face"]["n"] == no_face(votes[keep]).sum() > 1
     without = doubt.measure(p, logits, labels, votes * 0, keep=keep)
     assert (without["as_shipped"], without["second_choice"], without["no_face"]) == (None, None, None)

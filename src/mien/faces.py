@@ -15,6 +15,19 @@ from mien.labels import EMOTIONS, FERPLUS_CHOICES, SPLITS
 UInt8 = NDArray[np.uint8]
 
 
+def no_face(votes: UInt8) -> NDArray[np.bool_]:
+    """(N,) bool: the pictures that FER+ calls no face.
+
+    Those of which its raters said so more often than anything else, and those that it names no picture for,
+    which in a dataset that is joined with it have no votes: blank frames, error signs of picture hosts and
+    drawings among them, and faces that are turned or cut. None where no votes are known at all.
+    Shape: votes (N, 10), as in `FaceBatch`.
+    """
+    column = FERPLUS_CHOICES.index("not a face")
+    named = votes[:, column] > np.delete(votes, column, axis=1).max(axis=1)
+    return np.asarray((named | ~votes.any(axis=1)) & votes.any())
+
+
 @dataclass(frozen=True, slots=True)
 class Face:
     """A face found in a picture.

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from mien.data.hashes import pixel_hashes
 from mien.data.known import known_copies, known_names
 from mien.data.leaks import REASONS, leak_reasons
-from mien.faces import FaceBatch, UInt8
-from mien.labels import FERPLUS_CHOICES, SPLITS
+from mien.faces import FaceBatch, UInt8, no_face
+from mien.labels import SPLITS
 
 __all__ = ["Audit", "NearCopies", "audit", "copy_groups", "near_copies", "pixel_hashes"]
 
@@ -142,7 +142,7 @@ class Audit:
     near_across: (later split, earlier split, its faces that have a near copy there).
     mirrored: how many of all near pairs are mirror images.
     known: per published training set, per split, how many faces are pixel copies of one of its faces.
-    not_a_face: faces of which FER+'s raters said more often than anything else that they are none.
+    not_a_face: faces that FER+ calls none (`faces.no_face`).
     leaks: per split that has one, by reason, how many of its faces are on FER-2013's list of leaks.
     """
 
@@ -204,7 +204,7 @@ def audit(batch: FaceBatch, progress: Callable[[float], None] | None = None) -> 
         ],
         mirrored=int(near.mirrored.sum()),
         known=_known(batch, held),
-        not_a_face=_not_a_face(batch.votes),
+        not_a_face=int(no_face(batch.votes).sum()),
         leaks={SPLITS[i]: _leaks(batch, i) for i in held if SPLITS[i] in REASONS},
     )
 
@@ -241,9 +241,3 @@ def _known(batch: FaceBatch, held: list[int]) -> dict[str, dict[str, int]]:
 def _leaks(batch: FaceBatch, split: int) -> dict[str, int]:
     reasons = leak_reasons(batch.images[batch.splits == split], SPLITS[split])
     return {reason: int(faces.sum()) for reason, faces in reasons.items()}
-
-
-def _not_a_face(votes: UInt8) -> int:
-    column = FERPLUS_CHOICES.index("not a face")
-    others = np.delete(votes, column, axis=1)
-    return int((votes[:, column] > others.max(axis=1)).sum())

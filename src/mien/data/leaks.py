@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from mien.data.hashes import pixel_hashes
 from mien.errors import DataError
-from mien.faces import FaceBatch, UInt8
-from mien.labels import FERPLUS_CHOICES
+from mien.faces import FaceBatch, UInt8, no_face
 from mien.storage import packaged, write_text
 
 COPY, NEAR, NO_FACE, CONFLICT, REPEAT = (
@@ -92,6 +91,15 @@ def leaked_public(images: UInt8) -> NDArray[np.bool_]:
     return _any(leak_reasons(images, "public"), len(images))
 
 
+def leaked(images: UInt8, split: str) -> NDArray[np.bool_] | None:
+    """(N,) bool: the faces of a split that is measured on which have a copy or a near copy in training.
+
+    None where that is not known: only of the public split is there such a list.
+    Shape: images (N, 48, 48) uint8.
+    """
+    return leaked_public(images) if split == "public" else None
+
+
 def _any(reasons: Mapping[str, NDArray[np.bool_]], n: int) -> NDArray[np.bool_]:
     return np.logical_or.reduce([np.zeros(n, np.bool_), *reasons.values()])
 
@@ -144,7 +152,7 @@ def find_leaks(
     named = {
         COPY: own[np.isin(own, theirs)],
         NEAR: own[left_out],
-        NO_FACE: own[no_faces(training)],
+        NO_FACE: own[no_face(training.votes)],
         CONFLICT: _conflicting(own, training.labels),
         REPEAT: unique[counts > 1],
     }
@@ -169,16 +177,3 @@ def _each_once(named: Mapping[str, NDArray[np.uint64]]) -> Listed:
         found[reason] = np.setdiff1d(hashes, seen)
         seen = np.union1d(seen, hashes)
     return found
-
-
-def no_faces(batch: FaceBatch) -> NDArray[np.bool_]:
-    """(N,) bool: faces that FER+ calls none, by its raters' most frequent choice or by naming no picture.
-
-    FER+ leaves out the name of the pictures that it found to be no faces, so in a dataset that is joined
-    with it they are the few without votes: turned or cut faces, drawings, and the error signs of picture
-    hosts. In a dataset without any votes there are none.
-    """
-    column = FERPLUS_CHOICES.index("not a face")
-    by_votes = batch.votes[:, column] > np.delete(batch.votes, column, axis=1).max(axis=1)
-    unnamed = ~batch.has_votes if batch.has_votes.any() else np.zeros(len(batch), np.bool_)
-    return np.asarray(by_votes | unnamed)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mien.errors import DataError
-from mien.evaluation.metrics import BINS, checked, expected_calibration_error
+from mien.evaluation.metrics import BINS, SMALLEST, checked, expected_calibration_error
 
 COLDEST, HOTTEST = 0.01, 100.0
 """Temperatures are sought between these; logits that separate the classes perfectly would ask for 0."""
@@ -239,7 +239,7 @@ def compare_scalings(
     base: Floats | None = None
     for name, fit in SCALINGS.items():
         p = cross_fitted(fit, logits, truth, seed, keep)
-        costs = -np.log(np.maximum(p[np.arange(len(p)), y], 1e-12))
+        costs = -np.log(np.maximum(p[np.arange(len(p)), y], SMALLEST))
         found[name] = {
             "nll": float(costs.mean()),
             "accuracy": float((p.argmax(axis=1) == y).mean()),

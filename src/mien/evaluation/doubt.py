@@ -16,13 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 from mien.errors import DataError
 from mien.evaluation import conformal, humans
 from mien.evaluation.conformal import Bools, Floats, rate
-from mien.labels import EMOTIONS, FERPLUS_CHOICES
+from mien.evaluation.metrics import SMALLEST, Z95
+from mien.faces import no_face
+from mien.labels import EMOTIONS
 
 SEEN_BY = 2
 """Raters of ten who must name a second emotion: FER+'s authors take a single vote for a slip."""
-
-_SMALLEST = 1e-12
-_Z95 = 1.959963984540054
 
 
 def _lack(probabilities: Floats, logits: Floats) -> Floats:
@@ -35,7 +34,7 @@ def _closeness(probabilities: Floats, logits: Floats) -> Floats:
 
 
 def _entropy(probabilities: Floats, logits: Floats) -> Floats:
-    return -(probabilities * np.log(np.maximum(probabilities, _SMALLEST))).sum(axis=1)
+    return -(probabilities * np.log(np.maximum(probabilities, SMALLEST))).sum(axis=1)
 
 
 def _energy(probabilities: Floats, logits: Floats) -> Floats:
@@ -54,18 +53,6 @@ SCORES: dict[str, Callable[[Floats, Floats], Floats]] = {
 Max probability: Hendrycks & Gimpel 2017. Margin: of the two likeliest. Energy: −ln Σ exp of the logits, Liu
 et al. 2020.
 """
-
-
-def no_face(votes: humans.Votes) -> Bools:
-    """(N,) bool: the pictures that FER+ calls no face.
-
-    Those of which its raters said so more often than anything else, and those that it publishes no votes for:
-    blank frames, placeholders and drawings among them, and faces that are turned or cut. None where no votes
-    are known at all.
-    """
-    column = FERPLUS_CHOICES.index("not a face")
-    named = votes[:, column] > np.delete(votes, column, axis=1).max(axis=1)
-    return np.asarray((named | ~votes.any(axis=1)) & votes.any())
 
 
 def people_second(votes: humans.Votes, emotions: Sequence[str] = EMOTIONS) -> NDArray[np.int64]:
@@ -144,7 +131,7 @@ def separation(doubt: ArrayLike, positive: ArrayLike) -> tuple[float, float, flo
         2 * len(above)
     )
     area = float(under.mean())
-    half = _Z95 * math.sqrt(under.var(ddof=1) / len(above) + over.var(ddof=1) / len(below))
+    half = Z95 * math.sqrt(under.var(ddof=1) / len(above) + over.var(ddof=1) / len(below))
     return area, max(0.0, area - half), min(1.0, area + half)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mien.errors import DataError
-from mien.evaluation.metrics import wilson
+from mien.evaluation.metrics import Z95, wilson
 
 UInt8 = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -22,8 +22,6 @@ Bools = NDArray[np.bool_]
 
 UNKNOWN = ("age", "sex", "skin colour", "glasses", "country", "disability")
 """What no dataset here labels: for each of these it is not known whether a network is fair."""
-
-_Z95 = 1.959963984540054
 
 
 def sharpness(images: UInt8) -> Floats:
@@ -121,7 +119,7 @@ def _given_emotion(hit: Bools, emotion: NDArray[np.int64], one: Bools, other: Bo
     if not weights:
         return None
     w = np.array(weights) / np.sum(weights)
-    value, half = float(w @ differences), _Z95 * float(np.sqrt(w**2 @ variances))
+    value, half = float(w @ differences), Z95 * float(np.sqrt(w**2 @ variances))
     return {"difference": value, "ci95": [value - half, value + half]}
 
 

@@ -18,10 +18,10 @@ from mien.errors import DataError
 BINS = 15
 """Equal-width confidence bins of the calibration error (Guo et al. 2017)."""
 
-_Z95 = 1.959963984540054
+Z95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
 
-_SMALLEST = 1e-12
+SMALLEST = 1e-12
 """A probability is taken as at least this where its logarithm is needed."""
 
 
@@ -63,9 +63,9 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
     """
     if n < 1 or not 0 <= successes <= n:
         raise DataError(f"no interval for {successes} of {n}: expected 0 ≤ successes ≤ n and n ≥ 1")
-    p, z2 = successes / n, _Z95**2
+    p, z2 = successes / n, Z95**2
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    half = Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     # At 0 and n the formula's end is exactly 0 or 1; rounding must not push it past the rate itself.
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == n else centre + half
@@ -191,7 +191,7 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins
 def negative_log_likelihood(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """Mean −ln of the true class's probability, which is taken as at least 1e-12. Shape: (N, C), (N,)."""
     p, truth = checked(probabilities, labels)
-    return float(-np.log(np.maximum(p[np.arange(len(p)), truth], _SMALLEST)).mean())
+    return float(-np.log(np.maximum(p[np.arange(len(p)), truth], SMALLEST)).mean())
 
 
 def brier(probabilities: ArrayLike, labels: ArrayLike) -> float:
