@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien.cli.evaluate import _show
 from mien.errors import DataError, ModelError
 from mien.evaluation import Figures, Scores, doubt, evaluate, measure, metrics, protocols
 from mien.evaluation.calibration import compare_scalings, cross_fitted_ece, softmax
@@ -281,11 +282,25 @@ def test_the_command_shows_tables_within_eighty_columns(place: Path) -> None:
     done = _mien("evaluate", place / "spoken.onnx", "--data", place / "faces.parquet", "--split", "public")
     assert done.returncode == 0, done.stderr
     assert "3 faces are copies of training faces" in done.stdout
-    assert "label among could_be, of 80.0%" in done.stdout
-    assert "one rater against the others" in done.stdout
+    assert "label in could_be (80%)" in done.stdout
+    assert "a rater against others" in done.stdout
     assert "…" not in done.stdout
     # The path in the first line is as long as it is.
     assert max(len(line) for line in done.stdout.splitlines()[3:]) <= 80
+
+
+def test_three_columns_of_intervals_are_not_cut_either(capsys: pytest.CaptureFixture[str]) -> None:
+    faces = readable_faces(4000)
+    rng = np.random.default_rng(5)
+    copies = rng.random(4000) < 0.1
+    leaks = copies | (rng.random(4000) < 0.2)
+    _show(evaluate(spoken, faces, model="m", dataset="d", split="public", copies=copies, leaks=leaks))
+    lines = capsys.readouterr().out.splitlines()
+    assert "…" not in "".join(lines)
+    assert max(map(len, lines)) <= 80
+    accuracy = next(line for line in lines if line.startswith("accuracy (95% interval)"))
+    assert accuracy.count("–") == accuracy.count(")") - 1 == 3
+    assert f"{(~leaks).sum():,} faces" in next(line for line in lines if " 4,000 faces" in line)
 
 
 def test_the_training_split_has_no_copies_of_itself(place: Path) -> None:

@@ -75,6 +75,7 @@ def evaluate(
         evaluate_run(Path(model), data, split, skip_bad=skip_bad, json_output=json_output, out=out)
         return
     from mien import storage
+    from mien.data.leaks import leaked
     from mien.evaluation import protocols
     from mien.experiments import entry
     from mien.inference.predictor import load
@@ -98,7 +99,7 @@ def evaluate(
         protocol=protocol,
         labels=predictor.labels,
         copies=copies,
-        leaks=_leaks(faces, split),
+        leaks=leaked(faces.images, split),
         temperature=predictor.card.temperature,
         threshold=None if predictor.card.coverage is None else predictor.card.threshold,
         sample=sample,
@@ -166,12 +167,6 @@ def _copies(everything: FaceBatch, faces: FaceBatch, split: str) -> NDArray[np.b
     return copies_of_training(faces.images, everything.images[everything.splits == training])
 
 
-def _leaks(faces: FaceBatch, split: str) -> NDArray[np.bool_] | None:
-    from mien.data.leaks import leaked_public
-
-    return None if split == "training" else leaked_public(faces.images)
-
-
 def _show(found: Evaluation) -> None:
     from rich.console import Console
 
@@ -185,9 +180,9 @@ def _show(found: Evaluation) -> None:
         console.print(f"{part.faces:,} of {part.of:,} faces, drawn with seed {part.seed}")
     if found.left_out:
         console.print(f"{found.left_out:,} faces of emotions that the network does not know are left out")
-    console.print(_overall(found))
-    console.print(_classes(figures))
-    console.print(_confusion(figures, found.labels))
+    for table in (_overall(found), _classes(figures), _confusion(figures, found.labels)):
+        console.print()
+        console.print(table)
 
 
 def _percent(rate: float | None) -> str:
@@ -202,35 +197,41 @@ def _table(title: str, *heads: str) -> Table:
     from rich import box
     from rich.table import Table
 
+    # Three columns of intervals fill the 80 of a terminal: no edge, and names that are too long are folded.
     table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, collapse_padding=True
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        show_edge=False,
+        pad_edge=False,
     )
-    table.add_column(heads[0], no_wrap=True)
+    table.add_column(heads[0], overflow="fold")
     for head in heads[1:]:
         table.add_column(head, justify="right", no_wrap=True)
     return table
 
 
 def _overall(found: Evaluation) -> Table:
-    title, measured, heads = "Results", [found.figures], [f"all {found.figures.n:,} faces"]
+    title, columns = "Results", {"all": found.figures}
     if found.without_copies is not None:
-        measured.append(found.without_copies)
-        heads.append(f"{found.without_copies.n:,} without copies")
+        columns["without copies"] = found.without_copies
         copied = "1 face is a copy" if found.copies == 1 else f"{found.copies:,} faces are copies"
-        title = f"Results; {copied} of training faces"
+        title += f"; {copied} of training faces"
     if found.without_leaks is not None:
-        measured.append(found.without_leaks)
-        heads.append(f"{found.without_leaks.n:,} without near copies")
+        columns["without leaks"] = found.without_leaks
+        title += f"; copies and near copies: {found.leaks:,}"
+    measured = list(columns.values())
+    heads = [f"{name}\n{figures.n:,} faces" for name, figures in columns.items()]
     table = _table(title, "", *heads)
     table.add_row("accuracy (95% interval)", *(_with_interval(f.accuracy, f.accuracy_ci95) for f in measured))
     table.add_row("balanced accuracy", *(_percent(f.balanced_accuracy) for f in measured))
     table.add_row("macro F1", *(_percent(f.macro_f1) for f in measured))
-    table.add_row("calibration error, as shipped", *(_percent(f.ece) for f in measured))
+    table.add_row("calibration error (ECE)", *(_percent(f.ece) for f in measured))
     calibrations = [f.calibration for f in measured]
     if all(calibrations):
-        table.add_row(
-            "calibration error, cross-fitted", *(_percent(c["ece_cross_fitted"]) for c in calibrations if c)
-        )
+        table.add_row("ECE, cross-fitted", *(_percent(c["ece_cross_fitted"]) for c in calibrations if c))
     doubts = [f.doubt for f in measured if f.doubt]
     if len(doubts) == len(measured):
         _add_doubt(table, doubts)
@@ -245,10 +246,10 @@ def _add_doubt(table: Table, doubts: list[dict[str, Any]]) -> None:
     sets = [doubt["cross_fitted"] for doubt in doubts]
     table.add_section()
     table.add_row(
-        f"label among could_be, of {_percent(doubts[0]['coverage'])}",
+        f"label in could_be ({doubts[0]['coverage']:.0%})",
         *(_with_interval(s["covered"], s["covered_ci95"]) for s in sets),
     )
-    table.add_row("emotions in could_be, mean", *(f"{s['size']:.2f}" for s in sets))
+    table.add_row("emotions in could_be", *(f"{s['size']:.2f}" for s in sets))
     table.add_row("sure", *(_percent(s["sure"]) for s in sets))
     for which in ("sure", "unsure"):
         name = f"accuracy_{which}"
@@ -256,30 +257,25 @@ def _add_doubt(table: Table, doubts: list[dict[str, Any]]) -> None:
     wrong = [doubt["second_choice"] and doubt["second_choice"]["wrong"] for doubt in doubts]
     if all(wrong):
         table.add_row(
-            "second right where first wrong",
+            "second, if first wrong",
             *(_with_interval(w["second"], w["second_ci95"]) for w in wrong),
         )
     absent = [doubt["no_face"] for doubt in doubts]
-    if all(absent):
-        table.add_row(
-            "unsure where FER+ sees no face", *(f"{_percent(a['unsure'])} of {a['n']}" for a in absent)
-        )
+    if any(absent):
+        cells = ("–" if a is None else f"{_percent(a['unsure'])} of {a['n']}" for a in absent)
+        table.add_row("unsure, no face by FER+", *cells)
 
 
 def _add_people(table: Table, people: list[dict[str, Any]]) -> None:
     table.add_section()
     table.add_row(
-        "against people's clear majority",
+        "against people",
         *(_with_interval(p["accuracy"], p["accuracy_ci95"]) for p in people),
     )
-    table.add_row("the labels against it", *(_percent(p["label_agreement"]) for p in people))
-    table.add_row(
-        "network against the other raters", *(_percent(p["in_a_raters_seat"]["accuracy"]) for p in people)
-    )
-    table.add_row("one rater against the others", *(_percent(p["rater_ceiling"]["accuracy"]) for p in people))
-    table.add_row(
-        "KL(votes ‖ network), nats", *("–" if p["kl"] is None else f"{p['kl']:.3f}" for p in people)
-    )
+    table.add_row("labels against people", *(_percent(p["label_agreement"]) for p in people))
+    table.add_row("network against raters", *(_percent(p["in_a_raters_seat"]["accuracy"]) for p in people))
+    table.add_row("a rater against others", *(_percent(p["rater_ceiling"]["accuracy"]) for p in people))
+    table.add_row("KL from votes, nats", *("–" if p["kl"] is None else f"{p['kl']:.3f}" for p in people))
 
 
 def _classes(figures: Figures) -> Table:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mien import ledger
 from mien.data.known import copies_of_training
-from mien.data.leaks import leaked_public
+from mien.data.leaks import leaked
 from mien.evaluation import Scores, evaluate, measure, protocols
 from mien.evaluation.calibration import fit_temperature, softmax
 from mien.evaluation.conformal import COVERAGE, fit_threshold
@@ -89,7 +89,7 @@ def _about(faces: Splits, recipe: Recipe, network: Classifier) -> dict[str, Any]
         "split": recipe.data.validation,
         "labels": network.labels,
         "copies": copies_of_training(faces.validation.images, faces.train.images),
-        "leaks": leaked_public(faces.validation.images),
+        "leaks": leaked(faces.validation.images, recipe.data.validation),
         "temperature": float(network.temperature),
     }
 
