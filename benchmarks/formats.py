@@ -28,6 +28,7 @@ from mien import data, ledger, storage
 from mien.bench.latency import latencies
 from mien.bench.speed import matrix_rate, multiply_adds
 from mien.data.known import copies_of_training
+from mien.data.leaks import leaked_public
 from mien.errors import DataError
 from mien.evaluation.metrics import wilson
 from mien.evaluation.paired import paired_difference
@@ -141,6 +142,7 @@ def measure(folder: Path, wishes: list[str], seconds: float) -> dict[str, Any]:
     copied = copies_of_training(
         faces.images, everything.images[everything.splits == SPLITS.index("training")]
     )
+    leaked = leaked_public(faces.images)
     right = {}
     for file in files:
         note(f"{file.name} on {len(faces):,} faces")
@@ -155,7 +157,11 @@ def measure(folder: Path, wishes: list[str], seconds: float) -> dict[str, Any]:
             "weights": file.weights,
             "bytes": file.path.stat().st_size,
             "multiply_adds": file.multiply_adds(),
-            SPLIT: {**accuracy(own), "without_copies": accuracy(own[~copied])},
+            SPLIT: {
+                **accuracy(own),
+                "without_copies": accuracy(own[~copied]),
+                "without_leaks": accuracy(own[~leaked]),
+            },
             "latency": by_hash[file.sha256],
             "original": None,
         }

@@ -120,10 +120,24 @@ def card(name: str) -> str:
         f"{found['bytes'] / 1e6:.1f} MB, {found['parameters']:,} parameters). On PublicTest, "
         "where it was selected: accuracy "
         f"{figures['accuracy']:.4f} ({low:.4f}–{high:.4f}), balanced "
-        f"{figures['balanced_accuracy']:.4f}.{protocols} "
+        f"{figures['balanced_accuracy']:.4f}.{_unseen(figures)}{protocols} "
         f"Expected calibration error, 15 bins: {calibration['ece_uncalibrated']:.4f} as trained, "
         f"{calibration['ece_cross_fitted']:.4f} with the temperature fitted on one half and measured on the "
         f"other; the shipped temperature, {found['temperature']:.3f}, is fitted on all of PublicTest.\n"
+    )
+
+
+def _unseen(figures: dict[str, Any]) -> str:
+    """The accuracy where the faces that training has shown are left out, as far as the card says it."""
+    words = {
+        "without_copies": "copies of training faces",
+        "without_leaks": "copies and near copies of training faces",
+    }
+    return "".join(
+        f" Without {left_out}: {kept['accuracy']:.4f} ({kept['accuracy_ci95'][0]:.4f}–"
+        f"{kept['accuracy_ci95'][1]:.4f}, {kept['n']:,} faces)."
+        for key, left_out in words.items()
+        if (kept := figures.get(key))
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mien import ledger
 from mien.data.known import copies_of_training
+from mien.data.leaks import leaked_public
 from mien.errors import DataError, ModelError
 from mien.evaluation import Scores, measure
 from mien.evaluation.paired import Paired, paired_difference
@@ -114,6 +115,8 @@ def _measured(source: Path, target: Path, faces: FaceBatch) -> tuple[dict[str, A
         split=SPLIT,
         labels=network.labels,
         copies=copies,
+        leaks=leaked_public(split.images),
+        threshold=None if network.card.coverage is None else network.card.threshold,
         temperature=network.card.temperature,
     )
     original = Predictor(source).classify(split.images)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _CARD_FIGURES = ("n", "accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "ece", "calibration")
+_WITHOUT_FIGURES = ("n", "accuracy", "accuracy_ci95")
 _IDENTITY = ("recipe", "seed", "commit", "date", "budget")
 """What tells one run from every other."""
 
@@ -59,9 +60,17 @@ def on_card(entry: ledger.Entry) -> dict[str, Any]:
 
 
 def _chosen(found: dict[str, Any]) -> dict[str, Any]:
-    kept = found.get("without_copies")
-    without = None if kept is None else {key: kept[key] for key in ("n", "accuracy", "accuracy_ci95")}
-    return {**{key: found[key] for key in _CARD_FIGURES}, "without_copies": without}
+    """The figures of a card, and the accuracy on the faces that training did not show, as far as known."""
+    without = {"without_copies": found.get("without_copies")}
+    if "without_leaks" in found:
+        without["without_leaks"] = found["without_leaks"]
+    return {
+        **{key: found[key] for key in _CARD_FIGURES},
+        **{
+            name: None if kept is None else {key: kept[key] for key in _WITHOUT_FIGURES}
+            for name, kept in without.items()
+        },
+    }
 
 
 def add(run: Path, folder: Path, found: dict[str, Any]) -> Path:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
+from typing import Any
 
 import numpy as np
 
@@ -31,15 +32,17 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class AblationRow:
-    """One change. accuracies: of single pictures of the public split, a run each. without_copies: their mean
-    without copied faces, None where it was not measured. difference: None of the base itself, and where
-    either was never run under the base's budget. minutes: the mean of the runs.
+    """One change. accuracies: of single pictures of the public split, a run each. without_copies,
+    without_leaks: their mean without copied faces, and without near copies either; None where it was not
+    measured. difference: None of the base itself, and where either was never run under the base's budget.
+    minutes: the mean of the runs.
     """
 
     recipe: str
     change: str
     accuracies: Sequence[float]
     without_copies: float | None
+    without_leaks: float | None
     difference: Difference | None
     minutes: float | None
 
@@ -76,15 +79,24 @@ def _runs(recipe: Recipe, sources: Sources, budget: str | None) -> list[Entry]:
 
 def _row(recipe: str, change: str, runs: Sequence[Entry], base: Sequence[Entry]) -> AblationRow:
     figures = [entry["figures"][SPLIT] for entry in runs]
-    kept = [each["without_copies"]["accuracy"] for each in figures if each.get("without_copies")]
     return AblationRow(
         recipe,
         change,
         [each["accuracy"] for each in figures],
-        mean(kept) if kept and len(kept) == len(runs) else None,
+        mean_without("without_copies", figures),
+        mean_without("without_leaks", figures),
         _difference(base, runs) if base and runs else None,
         mean(entry["budget"]["seconds"] for entry in runs) / 60 if runs else None,
     )
+
+
+def mean_without(key: str, figures: Sequence[Mapping[str, Any]]) -> float | None:
+    """Mean accuracy of several runs on what is left of a split; None where a run did not measure it.
+
+    key: `without_copies` or `without_leaks`.
+    """
+    kept = [each[key]["accuracy"] for each in figures if each.get(key)]
+    return mean(kept) if kept and len(kept) == len(figures) else None
 
 
 def _difference(base: Sequence[Entry], runs: Sequence[Entry]) -> Difference:

@@ -12,6 +12,12 @@ Card = Mapping[str, Any]
 Section = tuple[str, list[str]]
 """A heading and its lines."""
 
+_WITHOUT = {
+    "without_copies": "without copies of training faces",
+    "without_leaks": "without copies and near copies of training faces",
+}
+"""What is left out beside all faces, by the card's key."""
+
 
 def sections(card: Card) -> list[Section]:
     """What a card says, headings with lines; those of which it says nothing are left out."""
@@ -85,12 +91,13 @@ def _of_split(split: str, protocol: str, found: Card) -> list[str]:
         f"{split}, {protocol}: accuracy {found['accuracy']:.4f} ({low:.4f} to {high:.4f}, 95 %) on "
         f"{found['n']:,} faces, balanced {found['balanced_accuracy']:.4f}, macro F1 {found['macro_f1']:.4f}"
     ]
-    if kept := found.get("without_copies"):
-        low, high = kept["accuracy_ci95"]
-        lines.append(
-            f"{split}, {protocol}, without copies of training faces: accuracy {kept['accuracy']:.4f} "
-            f"({low:.4f} to {high:.4f}) on {kept['n']:,} faces"
-        )
+    for key, words in _WITHOUT.items():
+        if kept := found.get(key):
+            low, high = kept["accuracy_ci95"]
+            lines.append(
+                f"{split}, {protocol}, {words}: accuracy {kept['accuracy']:.4f} ({low:.4f} to {high:.4f}) on "
+                f"{kept['n']:,} faces"
+            )
     if calibration := found.get("calibration"):
         lines.append(
             f"{split}, {protocol}: calibration error {calibration['ece_uncalibrated']:.4f} as trained, "
