@@ -65,6 +65,18 @@ def test_what_is_validated_is_what_is_kept(tmp_path: Path) -> None:
     assert torch.equal(last["average.0.weight"], task.shown[-1])
 
 
+def test_the_average_begins_with_what_a_first_stage_left(tmp_path: Path) -> None:
+    task = Seen()
+    loop = Loop(task, settings(average=0.9, epochs=1, batch_size=20), tmp_path, "f")
+    with torch.no_grad():
+        task.network[0].weight.add_(3)
+    begun = task.network[0].weight.detach().clone()
+    loop.fit()
+    last, _ = checkpoint.load(loop.last)
+    # One step: the average keeps 2/11 of what it began with.
+    torch.testing.assert_close(task.shown[-1], begun * 2 / 11 + last["network.0.weight"] * 9 / 11)
+
+
 def test_a_killed_run_ends_with_the_same_average(tmp_path: Path) -> None:
     whole = Loop(Seen(), settings(average=0.9), tmp_path / "whole", "f")
     whole.fit()

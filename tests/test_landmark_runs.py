@@ -175,6 +175,7 @@ def test_every_recipe_of_system_e_is_right(name: str) -> None:
     [
         ("augment={mirror=0.5}", "augment"),
         ("data.drop_copies=true", "drop_copies"),
+        ("data.drop_leaks=true", "drop_leaks"),
         ("data.resize=true", "data.resize"),
         ('data.test="private"', "data.test"),
         ('data.validation="private"', "data.validation is 'private'"),

@@ -54,6 +54,7 @@ class Landmarks(Domain[LandmarkSplits, LandmarkNetwork]):
             "frozen": recipe.frozen,
             "start": recipe.start,
             "data.drop_copies": recipe.data.drop_copies,
+            "data.drop_leaks": recipe.data.drop_leaks,
             "data.resize": recipe.data.resize,
             "data.test": recipe.data.test,
         }

@@ -25,11 +25,11 @@ class WeightAverage:
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.network = network
         self.decay = decay
-        self._state = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        self.restart()
 
-    def to(self, device: torch.device) -> None:
-        """Moves the averages to the device that the network is on."""
-        self._state = {name: value.to(device) for name, value in self._state.items()}
+    def restart(self) -> None:
+        """Begins with the network's weights as they stand, on its device."""
+        self._state = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
 
     @torch.no_grad()
     def update(self, step: int) -> None:

@@ -227,6 +227,9 @@ class Loop:
         """
         self._write_metrics()
         if not self.state.lasting:
+            if self.average:
+                # A first stage may have changed the weights since the loop was made.
+                self.average.restart()
             self._observe()
         shared = self.settings.sync_batch_norm and processes.count() > 1
         with _denormals_flushed(), synchronised(self.task.network) if shared else nullcontext():
