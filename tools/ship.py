@@ -93,7 +93,7 @@ def ship(source: Path, name: str) -> Path:
         "bytes": len(payload),
         "sha256": hashlib.sha256(payload).hexdigest(),
         "weights": weight_type(path),
-        **{key: own[key] for key in ("temperature", "unsure_below") if key in own},
+        **{key: own[key] for key in ("temperature", "conformal", "unsure_below") if key in own},
         "training_data": card.get("training_data") or _training_data(source, kind),
         **_told(kind),
     }
