@@ -14,8 +14,8 @@ from mien.cli.circumplex import circumplex
 from mien.cli.data import data
 from mien.cli.embed import embed
 from mien.cli.evaluate import evaluate
-from mien.cli.export import export
 from mien.cli.explain import explain, explanations
+from mien.cli.export import export
 from mien.cli.fetch import fetch
 from mien.cli.landmarks import landmarks
 from mien.cli.latent import latent

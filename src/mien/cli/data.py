@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mien.cli.data_tables import counts_table, findings_table, pairs_line, pairs_table, votes_table
 from mien.cli.facekit import facekit
 from mien.errors import DataError
-from mien.labels import FERPLUS_CHOICES, SPLITS
+from mien.labels import SPLITS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mien.data.audit import Audit
     from mien.data.pairs import PairCounts
     from mien.faces import FaceBatch
 
@@ -183,12 +183,12 @@ def show(
         typer.echo(json.dumps(result, indent=2))
         return
     height, width = batch.images.shape[1:]
-    _print(f"{source} · {result['format']} · {len(batch):,} faces of {width}×{height}", _counts_table(result))
+    _print(f"{source} · {result['format']} · {len(batch):,} faces of {width}×{height}", counts_table(result))
     if any(part["with_votes"] for part in result["splits"].values()):
-        _print(_votes_table(result))
+        _print(votes_table(result))
     for part, counted in paired.items():
         if part != "all splits" or len(result["splits"]) > 1:
-            _print(f"pairs in {part}: {_pairs_line(counted)}", _pairs_table(counted))
+            _print(f"pairs in {part}: {pairs_line(counted)}", pairs_table(counted))
     if out is not None:
         _print(f"sample sheet: {out}")
 
@@ -235,7 +235,7 @@ def check(
         }
         typer.echo(json.dumps(result, indent=2))
     else:
-        _print(f"{source} · {len(batch):,} faces", _counts_table(counts(batch)), _findings(found))
+        _print(f"{source} · {len(batch):,} faces", counts_table(counts(batch)), findings_table(found))
         for rows in found.conflicts[:_SHOWN_BAD_ROWS]:
             _print(f"copies with different labels: rows {', '.join(map(str, rows))}")
         _print_rest(len(found.conflicts))
@@ -319,85 +319,7 @@ def leaks(
         _print(f"{out / f'{split}.csv'}: {sum(reasons.values()):,} hashes: {named}")
 
 
-def _counts_table(result: dict[str, Any]) -> Table:
-    """Emotions down, splits across: it fits the narrowest terminal."""
-    from rich.table import Table
-
-    parts = result["splits"]
-    columns = {
-        split: [part["emotions"], {"all": part["n"], "with FER+ votes": part["with_votes"]}]
-        for split, part in parts.items()
-    }
-    if len(parts) > 1:
-        with_votes = sum(part["with_votes"] for part in parts.values())
-        columns["all splits"] = [result["emotions"], {"all": result["n"], "with FER+ votes": with_votes}]
-    table = Table("faces")
-    for split in columns:
-        table.add_column(split, justify="right")
-    for section in zip(*columns.values(), strict=True):
-        for name in section[0]:
-            table.add_row(name, *(f"{column[name]:,}" for column in section))
-        table.add_section()
-    return table
-
-
-def _votes_table(result: dict[str, Any]) -> Table:
-    from rich.table import Table
-
-    parts = result["splits"]
-    table = Table("FER+ votes")
-    for split in parts:
-        table.add_column(split, justify="right")
-    for name in FERPLUS_CHOICES:
-        table.add_row(name, *(f"{part['votes'][name]:,}" for part in parts.values()))
-    return table
-
-
 def _pairs(paired: dict[str, PairCounts]) -> dict[str, Any]:
     """Those of all faces, and of each split."""
     counted = {name: part.to_dict() for name, part in paired.items()}
     return {"all": counted.pop("all splits"), "splits": counted}
-
-
-def _pairs_line(counted: PairCounts) -> str:
-    return f"{counted.total:,} in all, {counted.same:,} of one emotion, {counted.different:,} of two"
-
-
-def _pairs_table(counted: PairCounts) -> Table:
-    """The upper triangle, as the paper prints it; FER-2013's tens of millions fit 80 columns."""
-    from rich.table import Table
-
-    table = Table("", *counted.emotions, box=None, padding=(0, 0, 0, 1))
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row, name in enumerate(counted.emotions):
-        numbers = [f"{number:,}" for number in counted.table[row, row:]]
-        table.add_row(name, *[""] * row, *numbers)
-    return table
-
-
-def _findings(found: Audit) -> Table:
-    from rich.table import Table
-
-    table = Table("finding", "where")
-    table.add_column("count", justify="right")
-    for split, number in found.exact_within.items():
-        table.add_row("repeats of an earlier face, equal in every pixel", split, f"{number:,}")
-    for split, other, faces, same in found.exact_across:
-        table.add_row(
-            f"faces that are pixel copies of one in {other} ({same:,} with its label)", split, f"{faces:,}"
-        )
-    table.add_row("sets of pixel copies with different labels", "all", f"{len(found.conflicts):,}")
-    for split, pairs in found.near_within.items():
-        table.add_row("pairs of near copies", split, f"{pairs:,}")
-    for split, other, faces in found.near_across:
-        table.add_row(f"faces with a near copy in {other}", split, f"{faces:,}")
-    table.add_row("near pairs that are mirror images", "all", f"{found.mirrored:,}")
-    for name, counts in found.known.items():
-        for split, faces in counts.items():
-            table.add_row(f"pixel copies of faces in {name}", split, f"{faces:,}")
-    table.add_row("faces that FER+ calls no face", "all", f"{found.not_a_face:,}")
-    for split, reasons in found.leaks.items():
-        for reason, faces in reasons.items():
-            table.add_row(f"on FER-2013's list of leaks: {reason}", split, f"{faces:,}")
-    return table

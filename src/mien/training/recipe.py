@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mien.errors import RecipeError, hint
 from mien.labels import EMOTIONS, LANDMARK_SPLITS, PRECISIONS, SPLITS, WEIGHT_TYPES
 from mien.storage import packaged
+from mien.training.recipe_tree import assign, merged, value_of
 
 BUDGETS = ("smoke", "cpu", "full")
 """smoke: seconds, on a subset, to see that it runs. cpu: hours at most on two cores. full: the paper's."""
@@ -288,19 +289,19 @@ def load(
     if budget not in BUDGETS:
         raise RecipeError(f"unknown budget {budget!r}: expected one of {', '.join(BUDGETS)}")
     path = _locate(name, folder)
-    tree = _merged(deepcopy(_NAMED), _inherited(path, folder, ()))
+    tree = merged(deepcopy(_NAMED), _inherited(path, folder, ()))
     changes = tree.get("budget", {}).get(budget, {})
     if budget == "smoke":
         frozen = {"frozen.epochs": 2} if "frozen" in tree else {}
         counted = SMOKE_ITERATIONS if "iterations" in tree["train"] else {}
         changes = {**SMOKE, **frozen, **counted, **changes}
     for key, value in changes.items():
-        _assign(tree, key, value)
+        assign(tree, key, value)
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key.strip():
             raise RecipeError(f"override {override!r}: expected key=value, as in train.epochs=3")
-        _assign(tree, key.strip(), _value(text))
+        assign(tree, key.strip(), value_of(text))
     tree.setdefault(
         "name",
         path.relative_to(folder).with_suffix("").as_posix() if path.is_relative_to(folder) else path.stem,
@@ -376,42 +377,9 @@ def _inherited(path: Path, folder: Path, seen: tuple[Path, ...]) -> dict[str, An
     base = _inherited(_locate(named, folder), folder, (*seen, path))
     paper = base.pop("paper", {})
     base.pop("ablation", None)
-    result = _merged(base, tree)
+    result = merged(base, tree)
     # Rows and claims are a recipe's own. What was chosen goes where the settings go that it speaks of.
     if seen or "paper" in tree:
         kept = {key: value for key, value in paper.items() if key in ("system", "chosen")}
-        result["paper"] = _merged(kept, tree.get("paper", {}))
+        result["paper"] = merged(kept, tree.get("paper", {}))
     return result
-
-
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`changes` over `base`, section by section; a section that names another thing replaces the whole."""
-    result = dict(base)
-    for key, value in changes.items():
-        old = result.get(key)
-        replaces = isinstance(value, dict) and isinstance(old, dict) and "name" in value
-        if (
-            isinstance(value, dict)
-            and isinstance(old, dict)
-            and not (replaces and value["name"] != old.get("name"))
-        ):
-            result[key] = _merged(old, value)
-        else:
-            result[key] = value
-    return result
-
-
-def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
-    *sections, last = key.split(".")
-    for section in sections:
-        tree = tree.setdefault(section, {})
-        if not isinstance(tree, dict):
-            raise RecipeError(f"override {key!r}: {section!r} is a value, not a section")
-    tree[last] = value
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
