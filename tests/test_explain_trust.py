@@ -167,7 +167,12 @@ def test_everything_is_measured_tabled_and_drawn(tmp_path, monkeypatch: pytest.M
     assert "`grad_cam`" in findings(held)
     assert "| angry | " in region_table(held)
     assert png(averages(held))[:4] == b"\x89PNG"
-    path.write_text("{}")
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"methods": {}, "blind": {}, "faces": {}}'])
+def test_what_holds_no_explanations_is_refused(text: str, tmp_path) -> None:
+    path = tmp_path / "explain-small.json"
+    path.write_text(text)
     with pytest.raises(DataError, match="holds no explanations"):
         read(path)
 

@@ -154,7 +154,10 @@ def _randomised(
     maps: Maps,
     cascaded: list[tuple[str, float, Classifier]],
 ) -> dict[str, Any]:
-    """Similarity to the trained network's maps by stage, and between maps of different faces: the floor."""
+    """Similarity to the trained network's maps by stage, and between maps of different faces: the floor.
+
+    Faces stand in the order of their emotions, so that nearly all the different ones show the same emotion.
+    """
     stages = randomisation.compared(
         method, network, few.images, few.targets, few.regions.maps, maps, cascaded
     )

@@ -28,7 +28,8 @@ def read(path: Path) -> Measured:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: expected what 'mien explanations measure' wrote ({error})") from error
-    if not isinstance(found, dict) or not {"methods", "blind", "faces"} <= set(found):
+    whole = isinstance(found, dict) and {"methods", "blind", "faces"} <= set(found) and found["methods"]
+    if not whole or "per_emotion" not in found["faces"]:
         raise DataError(f"{path} holds no explanations: expected what 'mien explanations measure' wrote")
     return found
 

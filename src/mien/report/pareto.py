@@ -130,7 +130,7 @@ def _legend(axes: Any, costs: Sequence[Cost]) -> None:
         ),
         Line2D(
             [], [], marker="s", linestyle="", color=SERIES[1], fillstyle="none",
-            label="others, another split (PrivateTest), as published",
+            label="others, another split (mostly PrivateTest), as published or quoted",
         ),
     ]  # fmt: skip
     axes.legend(handles=marks, loc="lower right", frameon=False, fontsize=8)
