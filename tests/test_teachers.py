@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from mien.errors import DataError, RecipeError
+from mien.errors import DataError, ModelError, RecipeError
 from mien.losses import distillation
 from mien.models import Network, architecture
 from mien.models.onnx_file import export
@@ -94,6 +94,14 @@ def test_a_teacher_of_other_faces_cannot_see_the_same(
 ) -> None:
     with pytest.raises(RecipeError, match=r"task\.sees to 'face'"):
         Teachers([str(exported[0])], network, tmp_path, "32-true")
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_teacher_is_kept_where_one_of_them_is_refused(exported: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "told.npy").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"told\.npy is no network"):
+        Teachers([str(exported[0]), str(tmp_path / "told.npy")], small(3), tmp_path / "run", "32-true")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_teacher_is_named(tmp_path: Path) -> None:

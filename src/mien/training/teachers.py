@@ -32,8 +32,8 @@ def stored_probabilities(
 
     teachers: as in `DistillationOptions`. They are kept as `teacher.npy` in the run folder, so that a resumed
     run learns from the very same numbers.
-    Raises: RecipeError when a teacher is missing or knows other labels; DataError when they
-    are no probabilities of that shape.
+    Raises: RecipeError when a teacher's run is missing or it knows other labels; ModelError when it is no
+    network; DataError when they are no probabilities of that shape.
     """
     kept = run / "teacher.npy"
     if kept.exists():
@@ -68,21 +68,27 @@ class Teachers:
     """Networks that judge what the one that learns is shown: the mean of their probabilities.
 
     Their files are copied into the run folder, so that a resumed run learns from the very same.
-    precision: that of training. Raises: RecipeError when one is missing, knows other labels, sees faces of
-    another size, or normalises them otherwise: what it is shown was normalised for the one that learns.
+    precision: that of training.
+    Raises: RecipeError when a teacher's run is missing, or it knows other labels, sees faces of another size,
+    or normalises them otherwise: what it is shown was normalised for the one that learns; ModelError when it
+    is no network.
     """
 
     def __init__(self, teachers: Sequence[str], network: Network, run: Path, precision: str) -> None:
         self.precision = precision
         self.networks = []
+        files = {}
         for number, name in enumerate(teachers):
             kept = run / f"teacher-{number}.onnx"
-            if not kept.exists():
-                with atomic(kept) as temporary:
-                    temporary.write_bytes(find_model(_source(name, run)).read_bytes())
-            taught = restore(kept)
+            files[kept] = kept if kept.exists() else find_model(_source(name, run))
+            taught = restore(files[kept])
             _demand_alike(taught, network, name)
             self.networks.append(taught.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        # Only now: one that is refused must leave nothing in the folder to resume from.
+        for kept, file in files.items():
+            if file != kept:
+                with atomic(kept) as temporary:
+                    temporary.write_bytes(file.read_bytes())
 
     def to(self, device: torch.device) -> Teachers:
         """Moves the networks to the device."""

@@ -25,7 +25,8 @@ class ClassificationOptions(TaskOptions):
 
     loss: softmax cross-entropy or the L2 multi-class support-vector loss.
     smoothing: share of the answer that is spread evenly over all classes (Szegedy et al. 2016).
-    votes: share of the answer that FER+'s raters give, by their votes, of faces that have them.
+    votes: share of the answer that FER+'s raters give, by their votes, of faces that have them and at least
+    half of them for the network's emotions.
     mix: two faces in one, as `Mixing` has it.
     """
 
@@ -129,9 +130,9 @@ class Classification(OnFaces):
 class DistillationOptions(ClassificationOptions):
     """Settings of `distillation`.
 
-    teacher: a shipped network, a run folder, an .onnx file, or an .npy file of probabilities (N, C) in the
-    training split's order; `recipe:NAME` means the run of that recipe beside this one. Of several teachers
-    the probabilities are averaged.
+    teacher: a shipped network, a run folder, an .onnx file, or, where it sees 'face', an .npy file of
+    probabilities (N, C), a row for each face that is trained on, in their order; `recipe:NAME` means the run
+    of that recipe beside this one. Of several teachers the probabilities are averaged.
     alpha: weight of the labels; the rest is the teacher's. About 0.8 for a network teaching itself, 0.1 for
     a larger one (system C, 4.3).
     sees: whether the teacher judged each face once, as it is, or judges what the network is shown in every
