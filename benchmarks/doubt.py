@@ -2,7 +2,8 @@
 
 All on a dataset's public split, where temperature and threshold are fitted on one half and used on the other.
 The pictures that FER+ calls no face are few there: those of the training split are read as well, which says
-something only of a network that was trained without them.
+something only of a network that was trained without them. And what the exported sets cover among faces with and
+without a copy or near copy in training, where their fits saw both.
 
     python benchmarks/doubt.py vgg_c --data FOLDER --out results/measurements/doubt.json
 """
@@ -18,6 +19,7 @@ import numpy as np
 
 from mien import data, ledger, storage
 from mien.data.known import copies_of_training
+from mien.data.leaks import leaked_public
 from mien.evaluation import conformal, doubt
 from mien.evaluation.calibration import compare_scalings, fit_temperature, softmax
 from mien.evaluation.metrics import wilson
@@ -28,11 +30,28 @@ from mien.labels import SPLITS, positions
 COVERAGES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
-def measure(predictor: Predictor, public: FaceBatch, absent: FaceBatch, keep: Any) -> dict[str, Any]:
+def of_network(
+    predictor: Predictor, public: FaceBatch, absent: FaceBatch, copies: Any, leaks: Any
+) -> dict[str, Any]:
+    """One network's figures on all public faces, without copies, and where fits saw leaks and others alike."""
+    readings, nothing = predictor.classify(public.images), predictor.classify(absent.images)
+    truth = positions(public.labels, predictor.labels)
+    p, reached = conformal.cross_fitted_reach(readings.logits, truth)
+    return {
+        "all": measure(predictor, readings, truth, public, np.ones(len(public), bool), nothing),
+        "without_copies": measure(predictor, readings, truth, public, ~copies, nothing),
+        "fitted_on_all": {
+            name: conformal.figures(p[part], reached[part], truth[part], predictor.labels)
+            for name, part in (("without_leaks", ~leaks), ("leaks", leaks))
+        },
+    }
+
+
+def measure(
+    predictor: Predictor, readings: Readings, truth: Any, public: FaceBatch, keep: Any, nothing: Readings
+) -> dict[str, Any]:
     """One network's figures on the kept faces of a split, and on pictures without a face beside them."""
-    readings = predictor.classify(public.images)
-    logits, truth = readings.logits, positions(public.labels, predictor.labels)
-    y = truth[keep]
+    logits, y = readings.logits, truth[keep]
     sets: dict[str, list[dict[str, Any]]] = {}
     for kind in conformal.CONFORMITY:
         for coverage in COVERAGES:
@@ -43,7 +62,7 @@ def measure(predictor: Predictor, public: FaceBatch, absent: FaceBatch, keep: An
         "faces": int(keep.sum()),
         "scalings": compare_scalings(logits, truth, keep=keep),
         "sets": sets,
-        "no_face": _without_face(readings, truth, public, keep, predictor.classify(absent.images)),
+        "no_face": _without_face(readings, truth, public, keep, nothing),
     }
 
 
@@ -92,11 +111,7 @@ def main() -> None:
         "models": {},
     }
     for name in asked.models:
-        predictor = load(name)
-        found["models"][name] = {
-            "all": measure(predictor, public, absent, np.ones(len(public), bool)),
-            "without_copies": measure(predictor, public, absent, ~copies),
-        }
+        found["models"][name] = of_network(load(name), public, absent, copies, leaked_public(public.images))
     print(json.dumps(found, indent=1))
     if asked.out:
         storage.write_json(asked.out, found)
