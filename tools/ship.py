@@ -10,9 +10,11 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import onnx
 
+from mien import ledger
 from mien.evaluation.fairness import UNKNOWN
 from mien.inference.lookup import shipped
 from mien.models import Classifier, Embedder
@@ -84,20 +86,20 @@ def ship(source: Path, name: str) -> Path:
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(own)})
     payload = model.SerializeToString()
     path = packaged("weights") / f"{name}.onnx"
-    with atomic(path) as temporary:
-        temporary.write_bytes(payload)
     card = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
     card |= {
         "name": name,
         "file": path.name,
         "bytes": len(payload),
         "sha256": hashlib.sha256(payload).hexdigest(),
-        "weights": weight_type(path),
+        "weights": weight_type(file),
         **{key: own[key] for key in ("temperature", "conformal", "unsure_below") if key in own},
-        "training_data": card.get("training_data") or _training_data(source, kind),
+        "training_data": card.get("training_data") or _training_data(source, card, kind),
         **_told(kind),
     }
     card = {key: value for key, value in card.items() if key not in MEASURED}
+    with atomic(path) as temporary:
+        temporary.write_bytes(payload)
     write_json(path.with_suffix(".json"), {"name": name, **card})
     add_measured(path)
     return path
@@ -114,11 +116,21 @@ def _told(kind: str) -> dict[str, object]:
     }
 
 
-def _training_data(source: Path, kind: str) -> str:
-    """What a run was trained on, in words."""
+def _training_data(source: Path, card: dict[str, Any], kind: str) -> str:
+    """What a run was trained on, in words; of an exported file the run that its card names."""
+    data = _recipe_as_run(source, card).get("data", {})
+    return TRAINING_DATA[kind] + (LEFT_OUT if data.get("drop_leaks") else "")
+
+
+def _recipe_as_run(source: Path, card: dict[str, Any]) -> dict[str, Any]:
+    """From the run's folder, or from the ledger; exits where neither tells how the network was trained."""
     result = source / "result.json"
-    as_run = json.loads(result.read_text(encoding="utf-8"))["recipe_as_run"] if result.is_file() else {}
-    return TRAINING_DATA[kind] + (LEFT_OUT if as_run.get("data", {}).get("drop_leaks") else "")
+    runs = [ledger.read(result)] if result.is_file() else ledger.entries()
+    for run in runs:
+        if all(run[key] == card.get(key) for key in ("recipe", "seed", "budget")):
+            as_run: dict[str, Any] = run["recipe_as_run"]
+            return as_run
+    sys.exit(f"{source}: its run is not in the ledger: put it there first, or name the run's folder")
 
 
 def add_measured(path: Path) -> None:
