@@ -2,8 +2,8 @@
 
 All on a dataset's public split, where temperature and threshold are fitted on one half and used on the other.
 The pictures that FER+ calls no face are few there: those of the training split are read as well, which says
-something only of a network that was trained without them. And what the exported sets cover among faces with and
-without a copy or near copy in training, where their fits saw both.
+something only of a network that was trained without them. And what the exported sets cover among faces with
+and without a copy or near copy in training, where their fits saw both.
 
     python benchmarks/doubt.py vgg_c --data FOLDER --out results/measurements/doubt.json
 """
@@ -33,7 +33,7 @@ COVERAGES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 def of_network(
     predictor: Predictor, public: FaceBatch, absent: FaceBatch, copies: Any, leaks: Any
 ) -> dict[str, Any]:
-    """One network's figures on all public faces, without copies, and where fits saw leaks and others alike."""
+    """One network's figures on all public faces, without copies, and where fits saw leaks beside others."""
     readings, nothing = predictor.classify(public.images), predictor.classify(absent.images)
     truth = positions(public.labels, predictor.labels)
     p, reached = conformal.cross_fitted_reach(readings.logits, truth)

@@ -1,8 +1,9 @@
 """Sets of emotions that hold the true one as often as is stated: split conformal prediction.
 
-For faces drawn like those that the threshold was fitted on, whatever the network, a set holds the label with
-at least the stated probability (Vovk et al. 2005; Lei et al. 2018). The promise is over all faces together:
-of one emotion, or of other pictures, it says nothing. Labels are class indices, probabilities (N, C).
+For faces drawn like those that the threshold was fitted on, whatever the network, as long as it was fixed
+before and has seen neither, a set holds the label with at least the stated probability (Vovk et al. 2005; Lei
+et al. 2018). The promise is over all faces together: of one emotion, or of other pictures, it says nothing.
+Labels are class indices, probabilities (N, C).
 """
 
 from __future__ import annotations
