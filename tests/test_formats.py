@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mien import data as datasets
 from mien.cli import app as application
 from mien.errors import ModelError
+from mien.experiments.conversion import converted
 from mien.inference.lookup import find_model
 from mien.inference.predictor import Predictor
 from mien.models.formats import convert, weight_type
@@ -161,6 +162,21 @@ def test_wrong_wishes(source: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no faces"):
         convert(source, target, "int8", smooth(0))
     assert not target.exists()
+
+
+def test_a_card_holds_nothing_that_was_measured_of_the_file_it_was_made_of(
+    source: Path, tmp_path: Path
+) -> None:
+    kept = {"recipe": "c/distilled", "licence": "MIT"}
+    names = ("figures", "protocols", "maps", "difference", "latency", "fairness", "name")
+    measured = {name: {"of": "another"} for name in names}
+    original = tmp_path / "original.onnx"
+    original.write_bytes(source.read_bytes())
+    original.with_suffix(".json").write_text(json.dumps({**kept, **measured}))
+    found = converted(original, tmp_path / "half.onnx", "float16")
+    assert not measured.keys() & found.card.keys()
+    assert {key: found.card[key] for key in kept} == kept
+    assert found.card == json.loads((tmp_path / "half.json").read_text(encoding="utf-8"))
 
 
 def test_calibration_faces_are_drawn_once_each() -> None:

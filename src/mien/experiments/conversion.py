@@ -28,7 +28,7 @@ from mien.models.onnx_file import open_model
 from mien.models.quantisation import calibration_faces
 from mien.storage import write_json
 
-_OF_ANOTHER_FILE = ("figures", "protocols", "maps", "name")
+_OF_ANOTHER_FILE = ("figures", "protocols", "maps", "name", "difference", "latency", "fairness")
 """What a card says of the file that it lies beside, and of no other."""
 
 SPLIT = "public"
