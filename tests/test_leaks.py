@@ -18,7 +18,15 @@ from mien.cli.app import app
 from mien.data import leaks
 from mien.data.audit import near_copies
 from mien.data.hashes import pixel_hashes
-from mien.data.leaks import find_leaks, leak_reasons, leaked_public, leaked_training, read_list, write_list
+from mien.data.leaks import (
+    find_leaks,
+    leak_reasons,
+    leaked,
+    leaked_public,
+    leaked_training,
+    read_list,
+    write_list,
+)
 from mien.data.recrops import NARROW, near_pairs, recrops
 from mien.errors import DataError
 from mien.evaluation import Scores, measure
@@ -122,6 +130,10 @@ def test_each_face_has_its_weightiest_reason(listed: FaceBatch) -> None:
     assert np.flatnonzero(leaked_training(training.images)).tolist() == [0, 1, 2, 3, 5, 6, 7, 8]
     assert np.flatnonzero(leaked_public(public.images)).tolist() == [1, 2]
     assert leaked_public(public.images[:0]).shape == (0,)
+    of_public = leaked(public.images, "public")
+    assert of_public is not None
+    assert np.flatnonzero(of_public).tolist() == [1, 2]
+    assert leaked(public.images, "private") is leaked(training.images, "training") is None
 
 
 def test_training_leaves_them_out_and_validation_stays_whole(listed: FaceBatch, tmp_path: Path) -> None:
