@@ -65,7 +65,7 @@ def evaluate(
 
     Of a run on landmarks: what linear classifiers read from its representation, and satisfied triplets.
 
-    Example: mien evaluate conv_net --data fer2013.csv --split public
+    Example: mien evaluate mien_s --data fer2013.csv --split public
     """
     from mien.cli.landmark_evaluation import evaluate_run, is_landmark_run
 

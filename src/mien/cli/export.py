@@ -45,7 +45,7 @@ def export(
 
     Normalisation, temperature and labels are in the file: see ARCHITECTURE, 'The exported network'.
 
-    Example: mien export conv_net --weights int8 --data fer2013.csv --out conv_net_int8.onnx
+    Example: mien export mien_s --weights int8 --data fer2013.csv --out mien_s_int8.onnx
     """
     if file_format not in _FORMATS:
         raise ModelError(f"unknown format {file_format!r}: {hint(file_format, _FORMATS)}")

@@ -20,7 +20,7 @@ def models(
 ) -> None:
     """List the networks: what is shipped, and what can be trained, with exact parameter counts.
 
-    Example: mien models conv_net
+    Example: mien models mien_s
     """
     known = catalogue()
     if name is not None:

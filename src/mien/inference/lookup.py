@@ -10,7 +10,7 @@ from typing import Any
 from mien import storage
 from mien.errors import ModelError, hint
 
-DEFAULT_MODEL = "conv_net"
+DEFAULT_MODEL = "mien_s"
 """The network that reads faces where none is named."""
 
 DEFAULT_MAP = "siamese_conv"
