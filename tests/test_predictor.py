@@ -157,26 +157,27 @@ def test_a_name_a_path_and_a_run_folder(
 ) -> None:
     weights = tmp_path / "weights"
     weights.mkdir()
-    (weights / "conv_net.onnx").write_bytes(network.read_bytes())
-    (weights / "conv_net.json").write_text(json.dumps({"name": "conv_net"}))
+    default = lookup.DEFAULT_MODEL
+    (weights / f"{default}.onnx").write_bytes(network.read_bytes())
+    (weights / f"{default}.json").write_text(json.dumps({"name": default}))
     run = tmp_path / "run"
     run.mkdir()
     (run / "model.onnx").write_bytes(network.read_bytes())
     monkeypatch.setattr(lookup.storage, "packaged", lambda folder: tmp_path / folder)
     expected = reference(faces[:1])[0][0].max()
-    for model in ("conv_net", weights / "conv_net.onnx", run, str(run)):
+    for model in (default, weights / f"{default}.onnx", run, str(run)):
         assert mien.load(model).predict(faces[0], crop=True)[0].confidence == pytest.approx(
             expected, abs=1e-5
         )
     assert mien.predict(faces[0], crop=True)[0].confidence == pytest.approx(expected, abs=1e-5)
-    assert lookup.shipped() == ["conv_net"]
-    assert lookup.card_of("conv_net") == {"name": "conv_net"}
-    with pytest.raises(ModelError, match=r"'convnet': expected conv_net, a path"):
-        mien.load("convnet")
+    assert lookup.shipped() == [default]
+    assert lookup.card_of(default) == {"name": default}
+    with pytest.raises(ModelError, match=rf"'absent': expected {default}, a path"):
+        mien.load("absent")
     with pytest.raises(ModelError, match=r"no model\.onnx"):
         mien.load(weights)
     with pytest.raises(ModelError, match="is no network"):
-        mien.load(weights / "conv_net.json")
+        mien.load(weights / f"{default}.json")
 
 
 def test_predict_keeps_its_network_until_the_file_changes(tmp_path: Path, faces: np.ndarray) -> None:

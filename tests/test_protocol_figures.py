@@ -97,7 +97,9 @@ def test_the_card_carries_the_protocols_figures(finished: Path) -> None:
     entry, card = read(finished / "result.json"), read(finished / "model.json")
     for name in ("eval1", "eval2"):
         full, short = (each["protocols"][name]["public"] for each in (entry, card))
-        assert short == {key: full[key] for key in short}
+        for key, value in short.items():
+            part = {each: full[key][each] for each in value} if key == "without_copies" else full[key]
+            assert value == part, key
         assert {"n", "accuracy", "accuracy_ci95", "limit"} <= set(short)
     assert card["figures"]["public"]["accuracy"] == entry["figures"]["public"]["accuracy"]
 
