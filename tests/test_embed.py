@@ -433,7 +433,8 @@ def test_models_list_networks_of_both_kinds(
     (folder / "tiny.onnx").replace(weights / "tiny_map.onnx")
     shared = {
         "parameters": 20, "bytes": 900, "summary": "a small one", "file": "tiny.onnx", "sha256": "0" * 64,
-        "architecture": "residual_net", "recipe": "mien/s", "seed": 0, "commit": "0" * 40, "date": "2026-11-22",
+        "architecture": "residual_net", "recipe": "mien/s", "seed": 0, "commit": "0" * 40,
+        "date": "2026-11-22",
     }  # fmt: skip
     maps = {"public": {"n": 9, "neighbours": {"accuracy": 0.5234}}}
     points = {"split": "public", "labels": ["sad"], "points": [[0.125, 4.0625]]}
