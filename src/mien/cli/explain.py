@@ -142,7 +142,7 @@ def measure(
 ) -> None:
     """Measure every method: random weights, deletion and insertion, and the regions of each emotion.
 
-    Example: mien explanations measure vgg_c --data fer2013/ --out results/measurements/explain-vgg_c.json
+    Example: mien explanations measure mien_s --data fer2013/ --out results/measurements/explain-mien_s.json
 
     Minutes to an hour, by the network's size. Without 'mien fetch facemesh' every face has the mean face's
     regions.
@@ -217,7 +217,7 @@ def draw(
 ) -> None:
     """Draw the average map of each emotion by each method, upon the mean face's outlines.
 
-    Example: mien explanations draw results/measurements/explain-vgg_c.json --out docs/gallery/explained.png
+    Example: mien explanations draw results/measurements/explain-mien_s.json --out docs/gallery/explained.png
     """
     require("analysis")
     from mien import storage
