@@ -1,6 +1,6 @@
 """What doubt is worth at other coverages and by other sets, and how scores part faces from what is none.
 
-All on a dataset's public split, where temperature and threshold are fitted on one half and used on the other.
+All on a dataset's public split, where what decides is fitted on one half and used on the other.
 The pictures that FER+ calls no face are few there: those of the training split are read as well, which says
 something only of a network that was trained without them. And what the exported sets cover among faces with
 and without a copy or near copy in training, where their fits saw both.
@@ -20,8 +20,9 @@ import numpy as np
 from mien import data, ledger, storage
 from mien.data.known import copies_of_training
 from mien.data.leaks import leaked_public
-from mien.evaluation import conformal, doubt
-from mien.evaluation.calibration import compare_scalings, fit_temperature, softmax
+from mien.evaluation import conformal, decision, doubt
+from mien.evaluation.calibration import compare_scalings
+from mien.evaluation.decision import Decided, cross_fitted_decision
 from mien.evaluation.metrics import wilson
 from mien.faces import FaceBatch, no_face
 from mien.inference.predictor import Predictor, Readings, load
@@ -33,42 +34,66 @@ COVERAGES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 def of_network(
     predictor: Predictor, public: FaceBatch, absent: FaceBatch, copies: Any, leaks: Any
 ) -> dict[str, Any]:
-    """One network's figures on all public faces, without copies, and where fits saw leaks beside others."""
+    """One network's figures on all public faces, without copies, and where fits saw leaks beside others.
+
+    Decisions of the network's own kind are fitted; of one that was exported without asking whether a picture
+    is familiar, none is asked.
+    """
     readings, nothing = predictor.classify(public.images), predictor.classify(absent.images)
     truth = positions(public.labels, predictor.labels)
-    p, reached = conformal.cross_fitted_reach(readings.logits, truth)
+    own = predictor.card.decision
+    kind = {"scaling": own.scaling.name, "share": own.share}
+    fitted = cross_fitted_decision(readings.logits, truth, **kind)
     return {
-        "all": measure(predictor, readings, truth, public, np.ones(len(public), bool), nothing),
-        "without_copies": measure(predictor, readings, truth, public, ~copies, nothing),
+        **kind,
+        "all": measure(predictor, readings, truth, public, np.ones(len(public), bool), nothing, kind),
+        "without_copies": measure(predictor, readings, truth, public, ~copies, nothing, kind),
         "fitted_on_all": {
-            name: conformal.figures(p[part], reached[part], truth[part], predictor.labels)
+            name: _figures(fitted[part], truth[part], predictor.labels)
             for name, part in (("without_leaks", ~leaks), ("leaks", leaks))
         },
     }
 
 
 def measure(
-    predictor: Predictor, readings: Readings, truth: Any, public: FaceBatch, keep: Any, nothing: Readings
+    predictor: Predictor,
+    readings: Readings,
+    truth: Any,
+    public: FaceBatch,
+    keep: Any,
+    nothing: Readings,
+    kind: dict[str, Any],
 ) -> dict[str, Any]:
     """One network's figures on the kept faces of a split, and on pictures without a face beside them."""
     logits, y = readings.logits, truth[keep]
     sets: dict[str, list[dict[str, Any]]] = {}
-    for kind in conformal.CONFORMITY:
+    for conformity in conformal.CONFORMITY:
         for coverage in COVERAGES:
-            p, reached = conformal.cross_fitted_reach(logits, truth, coverage, keep=keep, kind=kind)
-            found = conformal.figures(p, reached, y, predictor.labels)
-            sets.setdefault(kind, []).append({"coverage": coverage, **found, **_by_confidence(p, reached, y)})
+            fitted = cross_fitted_decision(
+                logits, truth, keep=keep, coverage=coverage, kind=conformity, **kind
+            )
+            found = _figures(fitted, y, predictor.labels)
+            sets.setdefault(conformity, []).append(
+                {"coverage": coverage, **found, **_by_confidence(fitted, y)}
+            )
     return {
         "faces": int(keep.sum()),
         "scalings": compare_scalings(logits, truth, keep=keep),
         "sets": sets,
-        "no_face": _without_face(readings, truth, public, keep, nothing),
+        "second_choice": doubt.second_choice(
+            public.votes[keep], y, readings.probabilities[keep], predictor.labels
+        ),
+        "no_face": _without_face(readings, truth, public, keep, nothing, kind),
     }
 
 
-def _by_confidence(p: Any, reached: Any, truth: Any) -> dict[str, Any]:
+def _figures(fitted: Decided, truth: Any, labels: tuple[str, ...]) -> dict[str, Any]:
+    return conformal.figures(fitted.probabilities, fitted.reached, truth, labels, fitted.sure)
+
+
+def _by_confidence(fitted: Decided, truth: Any) -> dict[str, Any]:
     """How right as many faces are as are sure, were they chosen by the largest probability alone."""
-    count = int(conformal.sure(reached).sum())
+    count, p = int(fitted.sure.sum()), fitted.probabilities
     if not count:
         return {"accuracy_as_many": None}
     surest = np.argsort(-p.max(axis=1), kind="stable")[:count]
@@ -77,15 +102,27 @@ def _by_confidence(p: Any, reached: Any, truth: Any) -> dict[str, Any]:
 
 
 def _without_face(
-    readings: Readings, truth: Any, public: FaceBatch, keep: Any, absent: Readings
+    readings: Readings, truth: Any, public: FaceBatch, keep: Any, absent: Readings, kind: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """The training split's pictures without a face beside the public split's faces, fitted to the latter."""
+    """The training split's pictures without a face beside the public split's faces, fitted to the latter.
+
+    `by_sets`: what would be unsure by the sets alone, whether or not a picture is familiar.
+    """
     faces = keep & ~no_face(public.votes)
     logits = np.concatenate([readings.logits[faces], absent.logits])
-    temperature = fit_temperature(readings.logits[faces], truth[faces])
-    p = softmax(logits, temperature)
-    least = conformal.fit_threshold(p[: int(faces.sum())], truth[faces])
-    return doubt.without_face(p, logits, conformal.sure(p >= least), np.arange(len(p)) >= faces.sum())
+    found = decision.fit(readings.logits[faces], truth[faces], **kind)(logits)
+    nothing = np.arange(len(logits)) >= faces.sum()
+    unsure = ~conformal.sure(found.reached)
+    told = doubt.without_face(found.probabilities, logits, found.sure, nothing)
+    if told is None:
+        return None
+    return {
+        **told,
+        "by_sets": {
+            **conformal.rate("unsure", unsure[nothing]),
+            **conformal.rate("unsure_faces", unsure[~nothing]),
+        },
+    }
 
 
 def main() -> None:

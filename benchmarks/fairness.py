@@ -62,7 +62,9 @@ Turned = tuple[NDArray[np.float64], dict[str, int]]
 def measure(faces: FaceBatch, model: str, turned: Turned | None) -> dict[str, Any]:
     """Everything measured of one network, as JSON. turned: what `poses` gives; None without the mesh."""
     network = Predictor(model)
-    right = network.classify(faces.images).logits.argmax(axis=1) == positions(faces.labels, network.labels)
+    right = network.classify(faces.images).probabilities.argmax(axis=1) == positions(
+        faces.labels, network.labels
+    )
     found: dict[str, Any] = {}
     for name, value in QUALITY.items():
         groups, names = fairness.quartiles(value(faces.images))

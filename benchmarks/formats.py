@@ -87,7 +87,7 @@ def note(line: str) -> None:
 def answers(file: File, faces: FaceBatch) -> NDArray[np.bool_]:
     """(N,) which faces the file reads right."""
     network = Predictor(file.path)
-    found: NDArray[np.bool_] = network.classify(faces.images).logits.argmax(axis=1) == positions(
+    found: NDArray[np.bool_] = network.classify(faces.images).probabilities.argmax(axis=1) == positions(
         faces.labels, network.labels
     )
     return found

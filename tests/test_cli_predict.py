@@ -73,7 +73,7 @@ def test_json_follows_the_contract(run: Run, tmp_path: Path, astronaut: Image.Im
     (found,) = json.loads(done.stdout)
     assert list(found) == [
         "source", "frame", "time_s", "face", "box", "detection", "label", "confidence", "unsure", "emotions",
-        "could_be",
+        "could_be", "familiar",
     ]  # fmt: skip
     assert (found["source"], found["frame"], found["time_s"], found["face"]) == ("a.jpg", None, None, 0)
     x, y, width, height = found["box"]

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import beta, kstest
 
 from mien.errors import DataError
-from mien.evaluation import conformal
-from mien.evaluation.calibration import fit_temperature, halves, softmax
+from mien.evaluation import conformal, decision
+from mien.evaluation.calibration import softmax
+from mien.evaluation.decision import cross_fitted_decision
 from mien.evaluation.metrics import wilson
 
 
@@ -62,7 +63,8 @@ def test_coverage_over_fits_follows_the_beta_distribution() -> None:
 @pytest.mark.parametrize("coverage", [0.6, 0.8, 0.95])
 def test_sets_of_faces_that_were_not_fitted_keep_the_promise(kind: str, coverage: float) -> None:
     logits, labels = _faces(2, 20_000)
-    p, reached = conformal.cross_fitted_reach(logits * 3, labels, coverage, kind=kind)
+    found = cross_fitted_decision(logits * 3, labels, coverage=coverage, kind=kind)
+    p, reached = found.probabilities, found.reached
     covered = reached[np.arange(len(p)), labels].mean()
     # Half of the faces fit, half are covered: twice the variance of a binomial share of all.
     assert abs(covered - coverage) < 4 * math.sqrt(2 * coverage * (1 - coverage) / 20_000)
@@ -71,7 +73,7 @@ def test_sets_of_faces_that_were_not_fitted_keep_the_promise(kind: str, coverage
 def test_least_ambiguous_sets_are_smaller_than_adaptive_ones() -> None:
     logits, labels = _faces(3, 6000)
     sizes = {
-        kind: conformal.cross_fitted_reach(logits, labels, 0.8, kind=kind)[1].sum(axis=1).mean()
+        kind: cross_fitted_decision(logits, labels, kind=kind).reached.sum(axis=1).mean()
         for kind in conformal.CONFORMITY
     }
     assert sizes["lac"] < sizes["aps"]
@@ -80,22 +82,6 @@ def test_least_ambiguous_sets_are_smaller_than_adaptive_ones() -> None:
 def test_the_cumulative_conformity_is_the_mass_down_to_each_class() -> None:
     found = conformal.cumulative([[0.1, 0.6, 0.3], [0.25, 0.25, 0.5]])
     np.testing.assert_allclose(found, [[-1.0, -0.6, -0.9], [-0.75, -1.0, -0.5]])
-
-
-def test_cross_fitting_uses_the_other_halfs_temperature_and_threshold_alone() -> None:
-    logits, labels = _faces(4, 801)
-    keep = np.random.default_rng(0).random(801) > 0.25
-    p, reached = conformal.cross_fitted_reach(logits, labels, 0.8, seed=3, keep=keep)
-    first = halves(labels, 3)
-    expected, above = np.empty((801, 7)), np.empty((801, 7), bool)
-    for half in (first, ~first):
-        fitted = ~half & keep
-        temperature = fit_temperature(logits[fitted], labels[fitted])
-        least = conformal.fit_threshold(softmax(logits[fitted], temperature), labels[fitted], 0.8)
-        expected[half] = softmax(logits[half], temperature)
-        above[half] = expected[half] >= least
-    np.testing.assert_array_equal(p, expected[keep])
-    np.testing.assert_array_equal(reached, above[keep])
 
 
 def test_figures_of_a_case_counted_by_hand() -> None:
@@ -117,7 +103,7 @@ def test_figures_of_a_case_counted_by_hand() -> None:
 
 
 def test_too_few_faces_promise_every_emotion_and_nonsense_is_refused() -> None:
-    assert conformal.fit_threshold([[0.9, 0.1]], [0], 0.8) == 0.0
+    assert decision.fit([[0.9, 0.1]], [0]).threshold == -1.0
     with pytest.raises(DataError, match=r"coverage of 1\.0"):
         conformal.threshold([0.1], 1.0)
     with pytest.raises(DataError, match="expected"):

@@ -8,7 +8,8 @@ from sklearn.metrics import roc_auc_score
 
 from mien.errors import DataError
 from mien.evaluation import conformal, doubt
-from mien.evaluation.calibration import softmax
+from mien.evaluation.calibration import Scaling, softmax
+from mien.evaluation.decision import Decision, cross_fitted_decision, energy
 from mien.faces import no_face
 from mien.labels import EMOTIONS, FERPLUS_CHOICES
 
@@ -138,10 +139,16 @@ def test_measuring_gives_each_part_over_the_kept_faces() -> None:
     votes = np.array([rng.multinomial(10, rng.dirichlet(np.full(10, 0.3))) for _ in labels], np.uint8)
     keep = rng.random(400) > 0.2
     p = softmax(logits)
-    found = doubt.measure(p, logits, labels, votes, keep=keep, least=0.3, seed=2)
-    q, reached = conformal.cross_fitted_reach(logits, labels, 0.8, 2, keep)
-    assert found["cross_fitted"] == conformal.figures(q, reached, labels[keep], EMOTIONS)
-    assert found["as_shipped"] == conformal.figures(p[keep], p[keep] >= 0.3, labels[keep], EMOTIONS)
+    own = Decision(Scaling((1.0,) * 7, (1e-9,) + (0.0,) * 6), 0.3, coverage=0.8, share=0.9, limit=-2.0)
+    found = doubt.measure(p, logits, labels, votes, keep=keep, decision=own, seed=2)
+    fitted = cross_fitted_decision(logits, labels, seed=2, keep=keep, scaling="vector", share=0.9)
+    familiar = energy(logits[keep]) <= -2.0
+    for name, q, reached, known, certain in (
+        ("cross_fitted", fitted.probabilities, fitted.reached, fitted.familiar, fitted.sure),
+        ("as_shipped", p[keep], p[keep] >= 0.3, familiar, conformal.sure(p[keep] >= 0.3) & familiar),
+    ):
+        figures = conformal.figures(q, reached, labels[keep], EMOTIONS, certain)
+        assert found[name] == figures | conformal.rate("familiar", known)
     assert found["second_choice"] == doubt.second_choice(votes[keep], labels[keep], p[keep])
     assert found["no_face"]["n"] == no_face(votes[keep]).sum() > 1
     without = doubt.measure(p, logits, labels, votes * 0, keep=keep)

@@ -14,7 +14,8 @@ import pytest
 from mien.cli.evaluate import _show
 from mien.errors import DataError, ModelError
 from mien.evaluation import Figures, Scores, doubt, evaluate, measure, metrics, protocols
-from mien.evaluation.calibration import compare_scalings, cross_fitted_ece, softmax
+from mien.evaluation.calibration import Scaling, compare_scalings, cross_fitted_ece, softmax
+from mien.evaluation.decision import Decision
 from mien.evaluation.humans import agreement
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, SIX, SPLITS
@@ -91,6 +92,7 @@ def write_network(path: Path, labels: tuple[str, ...] = EMOTIONS) -> Path:
 def test_every_figure_is_that_of_its_own_function() -> None:
     faces = readable_faces(700)
     copies = np.random.default_rng(3).random(700) < 0.2
+    own = Decision(Scaling.of_temperature(TEMPERATURE, 7), 0.3, coverage=0.8)
     found = evaluate(
         spoken,
         faces,
@@ -98,8 +100,7 @@ def test_every_figure_is_that_of_its_own_function() -> None:
         dataset="d",
         split="public",
         copies=copies,
-        temperature=TEMPERATURE,
-        threshold=0.3,
+        decision=own,
         seed=4,
     ).to_dict()
     p, logits = spoken(faces.images)
@@ -118,10 +119,11 @@ def test_every_figure_is_that_of_its_own_function() -> None:
         crossed = cross_fitted_ece(logits, faces.labels, 4, keep)
         assert figures["calibration"]["ece_cross_fitted"] == crossed["ece"]
         assert figures["calibration"]["ece_uncalibrated"] == crossed["ece_uncalibrated"]
-        assert figures["calibration"]["temperature"] == TEMPERATURE
+        assert figures["calibration"]["temperature"] == pytest.approx(TEMPERATURE)
+        assert figures["calibration"]["scaling"] == "temperature"
         assert figures["calibration"]["scalings"] == compare_scalings(logits, faces.labels, 4, keep)
         assert figures["doubt"] == doubt.measure(
-            p, logits, faces.labels, faces.votes, keep=keep, least=0.3, seed=4
+            p, logits, faces.labels, faces.votes, keep=keep, decision=own, seed=4
         )
     assert found["without_copies"]["copies"] == copies.sum()
 

@@ -146,11 +146,11 @@ def test_the_file_states_a_coverage_and_its_threshold_gives_it_on_the_validation
     batch = faces().split("public")
     card = load_network(run / "model.onnx").card
     probabilities, _ = answers(run / "model.onnx", batch.images)
-    held = probabilities[np.arange(len(batch)), batch.labels] >= card.threshold - 1e-6
-    assert card.coverage == COVERAGE
+    held = probabilities[np.arange(len(batch)), batch.labels] >= card.decision.threshold - 1e-6
+    assert card.decision.coverage == COVERAGE
     assert held.mean() >= COVERAGE
     figures = read(run / "evaluation.json")["doubt"]
-    assert (figures["coverage"], figures["threshold"]) == (COVERAGE, card.threshold)
+    assert (figures["coverage"], figures["threshold"]) == (COVERAGE, card.decision.threshold)
     assert figures["as_shipped"]["covered"] == pytest.approx(held.mean(), abs=1.5 / len(batch))
 
 
@@ -217,7 +217,7 @@ def test_fine_tuning_on_the_same_labels_takes_everything(run: Path, dataset: Pat
     network = build_network(tiny(), faces().split("training"), str(run), notes.append)
     _, weights = read_network(run / "model.onnx")
     for name, value in network.state_dict().items():
-        if name != "temperature" and not name.endswith("num_batches_tracked"):
+        if not name.startswith("calibration.") and not name.endswith("num_batches_tracked"):
             np.testing.assert_array_equal(value.numpy(), weights[name].numpy(), err_msg=name)
     assert "fresh" not in notes[0]
 

@@ -12,6 +12,10 @@ import pytest
 import torch
 
 from mien.errors import ModelError, RecipeError
+from mien.evaluation.calibration import Scaling
+from mien.evaluation.decision import Decision
+from mien.inference.lookup import find_model
+from mien.inference.predictor import Predictor
 from mien.labels import EMOTIONS, SIX
 from mien.losses import all_pairs, cross_entropy
 from mien.models import Classifier, Network, architecture, architectures
@@ -180,22 +184,48 @@ def test_export_agrees_and_reads_back(name: str, tmp_path: Path) -> None:
 def test_a_classifiers_file_gives_calibrated_probabilities(name: str, tmp_path: Path) -> None:
     network = build(name).eval()
     assert isinstance(network, Classifier)
-    network.temperature.fill_(1.7)
+    scaling = Scaling((0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7), (-1.0, -0.5, 0.0, 0.0, 0.2, 0.5, 1.0))
+    network.decide(Decision(scaling, 0.25, coverage=0.8, share=0.9, limit=-1.5))
     path = tmp_path / "network.onnx"
-    export(network, path, name=name, conformal={"coverage": 0.8, "threshold": 0.25})
+    export(network, path, name=name)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     outputs = {output.name for output in session.get_outputs()}
     assert outputs == {"probabilities", "logits", "embedding", "maps"}
     pixels = faces(network, 6, seed=9)
     found = session.run(["probabilities"], {"pixels": pixels.numpy()})[0]
     with torch.inference_mode():
-        expected = torch.softmax(network(pixels).logits / 1.7, 1)
+        expected = scaling(network(pixels).logits)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     metadata, _ = read(path)
-    assert metadata["temperature"] == pytest.approx(1.7)
+    assert metadata["calibration"] == scaling.to_dict() | {"scaling": "vector"}
+    assert metadata["familiar"] == {"share": 0.9, "energy": -1.5}
     assert metadata["averages"] == "probabilities"
     assert metadata["conformal"] == {"coverage": 0.8, "threshold": 0.25}
     assert "unsure_below" not in metadata
+    again = restore(path)
+    assert isinstance(again, Classifier)
+    assert again.decision == network.decision
+    assert torch.equal(again.calibration.bias, network.calibration.bias)
+
+
+def test_weights_of_earlier_releases_hold_a_temperature() -> None:
+    network = build("conv_net")
+    state = {name: value for name, value in network.state_dict().items() if "calibration" not in name}
+    network.load_state_dict(state | {"temperature": torch.tensor(2.0)})
+    assert network.state_dict()["calibration.scale"].tolist() == [0.5] * 7
+    assert network.state_dict()["calibration.bias"].tolist() == [0.0] * 7
+
+
+def test_files_of_earlier_releases_are_read_back_with_their_temperature() -> None:
+    network = restore(find_model("vgg_c"))
+    assert isinstance(network, Classifier)
+    metadata, weights = read(find_model("vgg_c"))
+    assert "calibration.scale" not in weights
+    assert network.decision.scaling.temperature == pytest.approx(metadata["temperature"])
+    pixels = faces(network, 3, seed=1)
+    found = network.probabilities(pixels).detach().numpy()
+    expected = Predictor("vgg_c").classify(pixels[:, 0].numpy().astype(np.uint8)).probabilities
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_an_embedders_file_gives_places_alone(tmp_path: Path) -> None:
@@ -208,7 +238,8 @@ def test_an_embedders_file_gives_places_alone(tmp_path: Path) -> None:
     assert session.get_outputs()[0].shape[1] == 3
     metadata, weights = read(path)
     assert (metadata["kind"], metadata["dimensions"], tuple(metadata["labels"])) == ("embedding", 3, SIX)
-    assert not {"temperature", "averages", "unsure_below", "conformal"} & {*metadata, *weights}
+    assert not {"calibration", "averages", "unsure_below", "conformal", "familiar"} & {*metadata}
+    assert not {name for name in weights if name.startswith("calibration")}
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -245,7 +276,7 @@ def test_what_a_network_averages_travels_with_it(tmp_path: Path) -> None:
     network = build("bkvgg8")
     assert network.averages == "probabilities"
     network.averages = "scores"
-    export(network, tmp_path / "network.onnx", name="x", unsure_below=0.5)
+    export(network, tmp_path / "network.onnx", name="x")
     assert restore(tmp_path / "network.onnx").averages == "scores"
 
 
@@ -280,7 +311,7 @@ def test_denormal_weights_are_exported_as_zero(tmp_path: Path) -> None:
     network = build("conv_net")
     with torch.no_grad():
         network.head.weight[0, :5] = 1e-40  # type: ignore[union-attr,operator]
-    export(network, tmp_path / "network.onnx", name="x", unsure_below=0.5)
+    export(network, tmp_path / "network.onnx", name="x")
     _, weights = read(tmp_path / "network.onnx")
     assert not weights["head.weight"][0, :5].any()
     assert all(not ((w != 0) & (w.abs() < 1.2e-38)).any() for w in weights.values() if w.is_floating_point())
@@ -288,7 +319,7 @@ def test_denormal_weights_are_exported_as_zero(tmp_path: Path) -> None:
 
 def test_a_file_says_nothing_of_where_it_was_made(tmp_path: Path) -> None:
     path = tmp_path / "network.onnx"
-    export(build("conv_net"), path, name="x", unsure_below=0.5)
+    export(build("conv_net"), path, name="x")
     payload = path.read_bytes()
     assert b".py" not in payload
     assert str(Path(__file__).parents[1]).encode() not in payload
@@ -298,8 +329,8 @@ def test_a_file_says_nothing_of_where_it_was_made(tmp_path: Path) -> None:
 def test_half_weights_are_the_rounded_ones(name: str, tmp_path: Path) -> None:
     network = build(name).eval()
     whole, half = tmp_path / "whole.onnx", tmp_path / "half.onnx"
-    export(network, whole, name=name, unsure_below=0.5)
-    export(network, half, name=name, unsure_below=0.5, weights="float16")
+    export(network, whole, name=name)
+    export(network, half, name=name, weights="float16")
     assert half.stat().st_size < 0.52 * whole.stat().st_size
     again = restore(half)
     for key, value in network.named_parameters():
@@ -319,12 +350,12 @@ def test_weights_too_large_for_16_bits_are_refused(tmp_path: Path) -> None:
     with torch.no_grad():
         network.head.weight[0, 0] = 1e5  # type: ignore[union-attr,operator]
     with pytest.raises(ModelError, match=r"head.weight has a weight too large for float16"):
-        export(network, tmp_path / "network.onnx", name="x", unsure_below=0.5, weights="float16")
+        export(network, tmp_path / "network.onnx", name="x", weights="float16")
 
 
 def test_weights_without_their_statistics_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "network.onnx"
-    export(build("bkvgg8"), path, name="x", unsure_below=0.5)
+    export(build("bkvgg8"), path, name="x")
     model = onnx.load(path)
     for initialiser in model.graph.initializer:
         if initialiser.name == "normalise.mean":
@@ -340,7 +371,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     path = tmp_path / "network.onnx"
     with pytest.raises(ModelError, match="no network"):
         read(path)
-    export(build("conv_net"), path, name="x", unsure_below=0.5)
+    export(build("conv_net"), path, name="x")
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(ModelError, match="truncated"):
         read(path)

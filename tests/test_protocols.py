@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import ImageError, ModelError
-from mien.evaluation.calibration import softmax
+from mien.evaluation.calibration import Scaling, softmax
+from mien.evaluation.decision import Decision
 from mien.evaluation.protocols import PROTOCOLS, Crops, Protocol, find
 from mien.labels import EMOTIONS
 from mien.models import architecture
@@ -47,7 +48,7 @@ def network(averages: str = "probabilities", **options: object) -> Linear:
     made = Linear(**options)  # type: ignore[arg-type]
     made.averages = averages  # type: ignore[assignment]
     made.normalise.fit(pictures(20, seed=9))
-    made.temperature.fill_(1.7)
+    made.decide(Decision(Scaling.of_temperature(1.7, 7)))
     return made
 
 

@@ -14,7 +14,8 @@ from PIL import Image
 
 from mien.errors import DataError, StorageError
 from mien.evaluation import Evaluation, evaluate
-from mien.evaluation.calibration import softmax
+from mien.evaluation.calibration import Scaling, softmax
+from mien.evaluation.decision import Decision
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
 
@@ -26,6 +27,8 @@ from mien.report import figures as draw
 from mien.report.examples import choose, votes_in_words
 from mien.report.page import page, write_report
 from mien.report.style import EMOTION_COLOURS, INK, png, svg
+
+OWN = Decision(Scaling.of_temperature(1.2, 7), 0.2, coverage=0.8)
 
 VOID = {"meta", "img", "br", "link", "input", "hr", "source", "use", "path", "rect", "image", "line"}
 
@@ -52,7 +55,7 @@ def _evaluation(votes: bool = True, copies: bool = True) -> Evaluation:
     faces = _faces(votes=votes)
     mask = np.arange(len(faces)) % 10 == 0 if copies else None
     return evaluate(
-        _answers, faces, model="conv_net", dataset="drawn", split="public", copies=mask, temperature=1.2
+        _answers, faces, model="conv_net", dataset="drawn", split="public", copies=mask, decision=OWN
     )
 
 

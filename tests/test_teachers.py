@@ -34,7 +34,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("teachers")
     paths = [folder / f"{seed}.onnx" for seed in (1, 2)]
     for seed, path in zip((1, 2), paths, strict=True):
-        export(small(seed), path, name="t", unsure_below=0.5)
+        export(small(seed), path, name="t")
     return paths
 
 

@@ -44,7 +44,8 @@ def test_card_describes_the_file(name: str) -> None:
     metadata = SAID[name]
     assert metadata["name"] == card["name"] == name
     assert metadata["labels"] == card["labels"]
-    assert metadata.get("temperature") == card.get("temperature")
+    for said in ("temperature", "calibration", "conformal", "unsure_below", "familiar"):
+        assert metadata.get(said) == card.get(said)
     assert card.get("weights", "float32") == weight_type(path)
     if weight_type(path) != "int8":
         assert restore(path).parameter_count() == card["parameters"]

@@ -16,8 +16,10 @@ from typing import Any
 
 import circumplex_tables
 import network_tables
+from doubt_tables import doubt_table
 
 from mien import ledger
+from mien.evaluation.calibration import SCALED_BY, error_of_kind
 from mien.evaluation.metrics import wilson
 from mien.inference.lookup import card_of
 from mien.papers.people import people_table
@@ -37,6 +39,7 @@ PAGES = (
     "docs/networks.md",
     "docs/model-card.md",
     "docs/explain.md",
+    "docs/calibration.md",
 )
 MEASUREMENTS = packaged("results") / "measurements"
 _BLOCK = re.compile(r"(<!-- (?P<kind>\w+)(?: (?P<name>\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -107,6 +110,7 @@ def card(name: str) -> str:
     figures = found["figures"]["public"]
     low, high = figures["accuracy_ci95"]
     calibration = figures["calibration"]
+    kind, error = error_of_kind(calibration)
     start = f", from the weights of `{found['start']}`" if found.get("start") else ""
     protocols = "".join(
         f" {protocol.capitalize()}: {each['public']['accuracy']:.4f}"
@@ -122,8 +126,8 @@ def card(name: str) -> str:
         f"{figures['accuracy']:.4f} ({low:.4f}–{high:.4f}), balanced "
         f"{figures['balanced_accuracy']:.4f}.{_unseen(figures)}{protocols} "
         f"Expected calibration error, 15 bins: {calibration['ece_uncalibrated']:.4f} as trained, "
-        f"{calibration['ece_cross_fitted']:.4f} with the temperature fitted on one half and measured on the "
-        f"other; the shipped temperature, {found['temperature']:.3f}, is fitted on all of PublicTest.\n"
+        f"{error:.4f} with {SCALED_BY[kind]} fitted on one half and measured on the other; what ships is "
+        "fitted on all of PublicTest.\n"
     )
 
 
@@ -315,6 +319,7 @@ BLOCKS: dict[str, Callable[[str], str]] = {
     "means": means,
     "iterations": iterations,
     "explained": explained,
+    "doubt": doubt_table,
     **{kind: partial(_of_networks, make) for kind, make in network_tables.BLOCKS.items()},
 }
 """What a block of a page is made of, by the word that opens it."""

@@ -93,7 +93,11 @@ def ship(source: Path, name: str) -> Path:
         "bytes": len(payload),
         "sha256": hashlib.sha256(payload).hexdigest(),
         "weights": weight_type(file),
-        **{key: own[key] for key in ("temperature", "conformal", "unsure_below") if key in own},
+        **{
+            key: own[key]
+            for key in ("temperature", "calibration", "conformal", "unsure_below", "familiar")
+            if key in own
+        },
         "training_data": card.get("training_data") or _training_data(source, card, kind),
         **_told(kind),
     }

@@ -45,10 +45,11 @@ class Prediction:
     """An expression read from one face.
 
     emotions: calibrated probability per emotion, summing to 1, in the network's label order.
-    unsure: the network's own rule does not leave exactly one emotion.
+    unsure: the network's own rule does not leave exactly one emotion, or the picture is not familiar.
     frame, time_s: position in a video; None for pictures.
     could_be: the emotions that the face could show at the coverage which the network states, the most
     probable first and `label` always among them; None where the network states none.
+    familiar: the picture is like the faces that the network was fitted on; None where it does not ask.
     """
 
     source: str
@@ -60,6 +61,7 @@ class Prediction:
     frame: int | None = None
     time_s: float | None = None
     could_be: tuple[str, ...] | None = None
+    familiar: bool | None = None
 
     @property
     def label(self) -> str:
@@ -92,6 +94,7 @@ class Prediction:
             "unsure": self.unsure,
             "emotions": {name: round(value, 4) for name, value in self.emotions.items()},
             "could_be": None if self.could_be is None else list(self.could_be),
+            "familiar": self.familiar,
         }
 
 

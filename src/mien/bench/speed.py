@@ -128,8 +128,7 @@ def _speed(asked: Subject, seconds: float, rate: float) -> Speed:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = folder / "model.onnx"
-        unsure_below = 0.5 if isinstance(network, Classifier) else None
-        export(network, model, name=asked.architecture, unsure_below=unsure_below)
+        export(network, model, name=asked.architecture)
         inference = _inference(_READERS[network.kind](model), network.input_size, seconds)
         operations = multiply_adds(network)
         pairs = pair_speed(asked, network, folder, seconds) if isinstance(network, Embedder) else None

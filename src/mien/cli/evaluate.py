@@ -100,8 +100,7 @@ def evaluate(
         labels=predictor.labels,
         copies=copies,
         leaks=leaked(faces.images, split),
-        temperature=predictor.card.temperature,
-        threshold=None if predictor.card.coverage is None else predictor.card.threshold,
+        decision=predictor.card.decision,
         sample=sample,
     )
     figures = {**found.to_dict(), "measured": entry.measured(time.monotonic() - begun, used_precision)}
@@ -222,6 +221,8 @@ def _overall(found: Evaluation) -> Table:
     if found.without_leaks is not None:
         columns["without leaks"] = found.without_leaks
         title += f"; copies and near copies: {found.leaks:,}"
+    from mien.evaluation.calibration import error_of_kind
+
     measured = list(columns.values())
     heads = [f"{name}\n{figures.n:,} faces" for name, figures in columns.items()]
     table = _table(title, "", *heads)
@@ -231,7 +232,7 @@ def _overall(found: Evaluation) -> Table:
     table.add_row("calibration error (ECE)", *(_percent(f.ece) for f in measured))
     calibrations = [f.calibration for f in measured]
     if all(calibrations):
-        table.add_row("ECE, cross-fitted", *(_percent(c["ece_cross_fitted"]) for c in calibrations if c))
+        table.add_row("ECE, cross-fitted", *(_percent(error_of_kind(c)[1]) for c in calibrations if c))
     doubts = [f.doubt for f in measured if f.doubt]
     if len(doubts) == len(measured):
         _add_doubt(table, doubts)

@@ -43,7 +43,7 @@ def export(
 ) -> None:
     """Write a network as one file: raw pixels in, calibrated probabilities out, and its card beside it.
 
-    Normalisation, temperature and labels are in the file: see ARCHITECTURE, 'The exported network'.
+    Normalisation, calibration and labels are in the file: see ARCHITECTURE, 'The exported network'.
 
     Example: mien export mien_s --weights int8 --data fer2013.csv --out mien_s_int8.onnx
     """

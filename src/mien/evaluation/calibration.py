@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,12 +112,42 @@ def cross_fitted_ece(
     }
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Scaling:
-    """Logits are multiplied by `scale` (C,) and moved by `bias` (C,) before the softmax."""
+    """Logits are multiplied by `scale` and moved by `bias`, C numbers each, before the softmax."""
 
-    scale: Floats
-    bias: Floats
+    scale: tuple[float, ...]
+    bias: tuple[float, ...]
+
+    @classmethod
+    def of_temperature(cls, temperature: float, classes: int) -> Scaling:
+        """One factor for all classes, 1/T, and no bias."""
+        return cls((1 / temperature,) * classes, (0.0,) * classes)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Scaling:
+        """That which `to_dict` gave.
+
+        Raises: KeyError, TypeError or ValueError where something is missing or no finite number.
+        """
+        scale, bias = (tuple(map(float, stored[name])) for name in ("scale", "bias"))
+        if len(scale) != len(bias) or not np.isfinite([*scale, *bias]).all():
+            raise ValueError(f"a calibration of scales {scale} and biases {bias}: expected as many, finite")
+        return cls(scale, bias)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its name and numbers, for JSON."""
+        return {"scaling": self.name, "scale": list(self.scale), "bias": list(self.bias)}
+
+    @property
+    def temperature(self) -> float | None:
+        """What all logits are divided by; None where classes are scaled each in its own way."""
+        return None if any(self.bias) or len(set(self.scale)) > 1 else 1 / self.scale[0]
+
+    @property
+    def name(self) -> str:
+        """The one of `SCALINGS` that it is."""
+        return "vector" if self.temperature is None else "temperature"
 
     def __call__(self, logits: ArrayLike) -> Floats:
         """Probabilities (N, C) of logits (N, C)."""
@@ -126,8 +156,7 @@ class Scaling:
 
 def temperature_scaling(logits: ArrayLike, labels: ArrayLike) -> Scaling:
     """One factor for all classes, 1/T, and no bias; see `fit_temperature`."""
-    classes = np.asarray(logits).shape[-1]
-    return Scaling(np.full(classes, 1 / fit_temperature(logits, labels)), np.zeros(classes))
+    return Scaling.of_temperature(fit_temperature(logits, labels), np.asarray(logits).shape[-1])
 
 
 def vector_scaling(logits: ArrayLike, labels: ArrayLike) -> Scaling:
@@ -158,7 +187,7 @@ def vector_scaling(logits: ArrayLike, labels: ArrayLike) -> Scaling:
             break
         found, (value, slope, curvature) = found - length * step, tried
     scale, bias = np.split(found, 2)
-    return Scaling(scale, bias)
+    return Scaling(tuple(scale.tolist()), tuple(bias.tolist()))
 
 
 def vector_objective(
@@ -192,7 +221,10 @@ SCALINGS: dict[str, Callable[[ArrayLike, ArrayLike], Scaling]] = {
     "temperature": temperature_scaling,
     "vector": vector_scaling,
 }
-"""Fits by name; the first is what networks are exported with, the others are compared with it."""
+"""Fits by name; the others are compared with the first. A recipe names the one that its network gets."""
+
+SCALED_BY = {"temperature": "a temperature", "vector": "a factor and a bias for each emotion"}
+"""The kinds of `SCALINGS` in words."""
 
 
 def cross_fitted(
@@ -252,6 +284,16 @@ def compare_scalings(
         ends = np.quantile(resample(more[:, None], seed), (0.025, 0.975))
         found[name] |= {"nll_more": float(more.mean()), "nll_more_ci95": ends.tolist()}
     return found
+
+
+def error_of_kind(stored: Mapping[str, Any]) -> tuple[str, float]:
+    """The kind of scaling that a network has, and its calibration error on faces that were not fitted.
+
+    stored: `Figures.calibration`. Figures of earlier releases name no kind: a temperature was the only one.
+    """
+    kind = stored.get("scaling", "temperature")
+    error = stored["ece_cross_fitted"] if kind == "temperature" else stored["scalings"][kind]["ece"]
+    return str(kind), float(error)
 
 
 def _errors(p: Floats, truth: NDArray[np.int64], seed: int) -> dict[str, Any]:

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mien.errors import DataError
-from mien.evaluation.calibration import cross_fitted, fit_temperature, softmax
 from mien.evaluation.metrics import checked, wilson
 
 Floats = NDArray[np.float64]
@@ -74,16 +73,6 @@ def threshold(conformity: ArrayLike, coverage: float) -> float:
     return float(np.sort(values)[-needed]) if needed <= len(values) else -math.inf
 
 
-def fit_threshold(probabilities: ArrayLike, labels: ArrayLike, coverage: float = COVERAGE) -> float:
-    """The probability that an emotion must reach to be in the set; 0 where all must be.
-
-    Shape: probabilities (N, C), labels (N,) of faces that the network was not trained on.
-    Raises: DataError when they do not fit together, or as `threshold` does.
-    """
-    p, truth = checked(probabilities, labels)
-    return max(0.0, threshold(p[np.arange(len(p)), truth], coverage))
-
-
 def sets(probabilities: ArrayLike, reached: ArrayLike) -> Bools:
     """What a face could be: the classes that reach their threshold, and the likeliest in any case.
 
@@ -100,43 +89,16 @@ def sure(reached: ArrayLike) -> Bools:
     return np.asarray(np.asarray(reached, bool).sum(axis=1) == 1)
 
 
-def cross_fitted_reach(
-    logits: ArrayLike,
-    labels: ArrayLike,
-    coverage: float = COVERAGE,
-    seed: int = 0,
-    keep: Bools | None = None,
-    kind: str = "lac",
-) -> tuple[Floats, Bools]:
-    """Probabilities and the classes that reach the threshold, where a face lies in neither of the two fits.
-
-    Temperature and threshold are fitted on one of the two stratified halves and used on the other, both ways.
-    kind: one of `CONFORMITY`. seed, keep: as for `calibration.cross_fitted_ece`.
-    Shape: returns (K, C) float and (K, C) bool, K the kept faces in their order.
-    Raises: DataError as `calibration.cross_fitted` does.
-    """
-    conform = CONFORMITY[kind]
-
-    def fit(z: Floats, truth: NDArray[np.int64]) -> Callable[[Floats], Floats]:
-        temperature = fit_temperature(z, truth)
-        own = conform(softmax(z, temperature))[np.arange(len(z)), truth]
-        least = threshold(own, coverage)
-
-        def answer(others: Floats) -> Floats:
-            p = softmax(others, temperature)
-            return np.stack([p, conform(p) >= least], axis=2)
-
-        return answer
-
-    both = cross_fitted(fit, logits, labels, seed, keep)
-    return both[..., 0], both[..., 1].astype(bool)
-
-
 def figures(
-    probabilities: ArrayLike, reached: ArrayLike, labels: ArrayLike, names: Sequence[str]
+    probabilities: ArrayLike,
+    reached: ArrayLike,
+    labels: ArrayLike,
+    names: Sequence[str],
+    certain: ArrayLike | None = None,
 ) -> dict[str, Any]:
     """How often sets hold the label and how wide they are; how many faces are sure, and how right those are.
 
+    certain: (N,) bool, the faces that are sure; None takes those where exactly one class reaches it.
     Shape: probabilities (N, C), reached (N, C) bool, labels (N,).
     Returns: `covered` with `covered_ci95`; `size`, the mean; `sizes`, the faces with 1…C emotions;
     `sure` (share) and its `accuracy_sure`, and `accuracy_unsure` of the likeliest emotion, each with `_ci95`
@@ -146,7 +108,7 @@ def figures(
     p, truth = checked(probabilities, labels)
     held = sets(p, reached)
     covered = held[np.arange(len(p)), truth]
-    certain = sure(reached)
+    certain = sure(reached) if certain is None else np.asarray(certain, bool)
     right = p.argmax(axis=1) == truth
     return {
         **rate("covered", covered),

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from mien.errors import DataError
 from mien.evaluation import conformal, humans
 from mien.evaluation.conformal import Bools, Floats, rate
+from mien.evaluation.decision import Decided, Decision, cross_fitted_decision, energy
 from mien.evaluation.metrics import SMALLEST, Z95
 from mien.faces import no_face
 from mien.labels import EMOTIONS
@@ -38,8 +39,7 @@ def _entropy(probabilities: Floats, logits: Floats) -> Floats:
 
 
 def _energy(probabilities: Floats, logits: Floats) -> Floats:
-    most = logits.max(axis=1)
-    return -(most + np.log(np.exp(logits - most[:, None]).sum(axis=1)))
+    return energy(logits)
 
 
 SCORES: dict[str, Callable[[Floats, Floats], Floats]] = {
@@ -50,8 +50,7 @@ SCORES: dict[str, Callable[[Floats, Floats], Floats]] = {
 }
 """Doubt by name, from probabilities and logits (N, C): (N,), the greater the more doubtful.
 
-Max probability: Hendrycks & Gimpel 2017. Margin: of the two likeliest. Energy: −ln Σ exp of the logits, Liu
-et al. 2020.
+Max probability: Hendrycks & Gimpel 2017. Margin: of the two likeliest. Energy: `decision.energy`.
 """
 
 
@@ -163,29 +162,40 @@ def measure(
     *,
     keep: Bools,
     emotions: Sequence[str] = EMOTIONS,
-    least: float | None = None,
+    decision: Decision | None = None,
     coverage: float = conformal.COVERAGE,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Everything that an evaluation says of doubt, over the kept faces.
 
-    keep: (N,) bool; the halves are those of all faces. least: the network's own threshold, None where it has
-        none.
-    Returns: `coverage`; `cross_fitted`, `conformal.figures` of faces that lie in no fit; `threshold`, the
-    network's own, and `as_shipped`, the same figures by it; where votes are known `second_choice`, and
-    `no_face` by the cross-fitted sets.
+    keep: (N,) bool; the halves are those of all faces. decision: the network's own; decisions of its kind are
+        cross-fitted. None: it has none, and those of a temperature are.
+    Returns: `coverage`; `scaling` and `share` of the kind; `cross_fitted`, `conformal.figures` of
+    faces that lie in no fit; the network's own `threshold`, and `as_shipped`, the same figures by its own
+    decision, None where that states no coverage; where votes are known `second_choice`, and `no_face` by the
+    cross-fitted decisions.
     Raises: DataError when shapes do not fit together or a half is empty.
     """
+    kind = {} if decision is None else {"scaling": decision.scaling.name, "share": decision.share}
+    stated = decision if decision is not None and decision.coverage is not None else None
     z, y = np.asarray(logits, np.float64)[keep], np.asarray(labels, np.int64)[keep]
     own = np.asarray(probabilities, np.float64)[keep]
-    p, reached = conformal.cross_fitted_reach(logits, labels, coverage, seed, keep)
+    fitted = cross_fitted_decision(logits, labels, seed=seed, keep=keep, coverage=coverage, **kind)
     known = votes[keep]
     return {
         "coverage": coverage,
         "seed": seed,
-        "cross_fitted": conformal.figures(p, reached, y, emotions),
-        "threshold": least,
-        "as_shipped": None if least is None else conformal.figures(own, own >= least, y, emotions),
+        **({"scaling": "temperature", "share": None} | kind),
+        "cross_fitted": _figures(fitted, y, emotions),
+        "threshold": None if stated is None else stated.threshold,
+        "as_shipped": None if stated is None else _figures(stated(z, own), y, emotions),
         "second_choice": second_choice(known, y, own, emotions) if known.any() else None,
-        "no_face": without_face(p, z, conformal.sure(reached), no_face(known)),
+        "no_face": without_face(fitted.probabilities, z, fitted.sure, no_face(known)),
+    }
+
+
+def _figures(decided: Decided, labels: NDArray[np.int64], emotions: Sequence[str]) -> dict[str, Any]:
+    return {
+        **conformal.figures(decided.probabilities, decided.reached, labels, emotions, decided.sure),
+        **rate("familiar", decided.familiar),
     }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mien.errors import DataError, ModelError
 from mien.evaluation import calibration, doubt, humans, metrics
+from mien.evaluation.decision import Decision
 from mien.evaluation.protocols import Classifier, Progress, Sample, Scores, find, show
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, positions
@@ -28,7 +29,8 @@ class Figures:
 
     confusion: (C, C) rows truth. ece: of the probabilities as the network gives them.
     calibration: None where there are too few faces for two halves; else what `cross_fitted_ece` gives, with
-    `temperature`, the network's own, and under `scalings` what `compare_scalings` gives. humans: None where
+    the network's own `scaling` and its `temperature`, None where it is none, and under `scalings` what
+    `compare_scalings` gives. humans: None where
     no votes are known. doubt: what `doubt.measure` gives; None where there are too few faces for two halves,
     or the figures were stored before it was measured.
     """
@@ -137,8 +139,7 @@ def evaluate(
     labels: Sequence[str] = EMOTIONS,
     copies: NDArray[np.bool_] | None = None,
     leaks: NDArray[np.bool_] | None = None,
-    temperature: float | None = None,
-    threshold: float | None = None,
+    decision: Decision | None = None,
     sample: Sample | None = None,
     seed: int = 0,
     progress: Progress = lambda done, of: None,
@@ -161,8 +162,7 @@ def evaluate(
         labels=labels,
         copies=copies,
         leaks=leaks,
-        temperature=temperature,
-        threshold=threshold,
+        decision=decision,
         sample=sample,
         seed=seed,
     )
@@ -179,8 +179,7 @@ def measure(
     labels: Sequence[str] = EMOTIONS,
     copies: NDArray[np.bool_] | None = None,
     leaks: NDArray[np.bool_] | None = None,
-    temperature: float | None = None,
-    threshold: float | None = None,
+    decision: Decision | None = None,
     sample: Sample | None = None,
     seed: int = 0,
 ) -> Evaluation:
@@ -189,8 +188,8 @@ def measure(
     scores: one row a face, in the order of `labels`.
     copies: (N,) bool, the faces that are copies of training faces; None where that was not looked for.
     leaks: (N,) bool, the faces that have a copy or a near copy in training; None where that is not known.
-    temperature: the network's own; sample: how the faces were drawn; both recorded only. threshold: of the
-        network's own conformal sets. seed: of the two halves for what is cross-fitted.
+    decision: the network's own, None where it has none; decisions of its kind are cross-fitted. sample: how
+        the faces were drawn, recorded only. seed: of the two halves for what is cross-fitted.
     Faces of emotions that the network does not know are left out and counted.
     Raises: DataError when no face is left; ModelError when a label is no emotion or the scores do not fit the
     faces.
@@ -210,8 +209,7 @@ def measure(
         positions(faces.labels[known], labels),
         faces.votes[known],
         labels=tuple(labels),
-        temperature=temperature,
-        threshold=threshold,
+        decision=decision,
         seed=seed,
     )
     original = None if copies is None else ~copies[known]
@@ -239,8 +237,7 @@ def _figures(
     *,
     keep: NDArray[np.bool_],
     labels: tuple[str, ...],
-    temperature: float | None,
-    threshold: float | None,
+    decision: Decision | None,
     seed: int,
 ) -> Figures:
     p, y = scores.probabilities[keep], truth[keep]
@@ -260,7 +257,7 @@ def _figures(
         nll=metrics.negative_log_likelihood(p, y),
         brier=metrics.brier(p, y),
         reliability=diagram,
-        calibration=_calibration(scores, truth, keep, temperature, seed) if halved else None,
+        calibration=_calibration(scores, truth, keep, decision, seed) if halved else None,
         humans=humans.agreement(votes[keep], y, p, labels),
         doubt=doubt.measure(
             scores.probabilities,
@@ -269,7 +266,7 @@ def _figures(
             votes,
             keep=keep,
             emotions=labels,
-            least=threshold,
+            decision=decision,
             seed=seed,
         )
         if halved
@@ -278,11 +275,12 @@ def _figures(
 
 
 def _calibration(
-    scores: Scores, truth: NDArray[np.int64], keep: NDArray[np.bool_], temperature: float | None, seed: int
+    scores: Scores, truth: NDArray[np.int64], keep: NDArray[np.bool_], decision: Decision | None, seed: int
 ) -> dict[str, Any]:
     fitted = calibration.cross_fitted_ece(scores.logits, truth, seed, keep)
     return {
-        "temperature": temperature,
+        "scaling": "temperature" if decision is None else decision.scaling.name,
+        "temperature": None if decision is None else decision.scaling.temperature,
         "ece_uncalibrated": fitted["ece_uncalibrated"],
         "ece_cross_fitted": fitted["ece"],
         "ece_halves": fitted["ece_halves"],

@@ -116,12 +116,11 @@ def _measured(source: Path, target: Path, faces: FaceBatch) -> tuple[dict[str, A
         labels=network.labels,
         copies=copies,
         leaks=leaked_public(split.images),
-        threshold=None if network.card.coverage is None else network.card.threshold,
-        temperature=network.card.temperature,
+        decision=network.card.decision,
     )
     original = Predictor(source).classify(split.images)
     difference = paired_difference(
-        original.logits.argmax(axis=1) == truth, readings.logits.argmax(axis=1) == truth
+        original.probabilities.argmax(axis=1) == truth, readings.probabilities.argmax(axis=1) == truth
     )
     found: Mapping[str, Any] = on_card({"figures": {SPLIT: evaluation.to_dict()}})
     return {**found, "difference": {SPLIT: difference.to_dict()}}, difference

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from mien import ledger
 from mien.data.known import copies_of_training
 from mien.data.leaks import leaked
-from mien.evaluation import Scores, evaluate, measure, protocols
-from mien.evaluation.calibration import fit_temperature, softmax
-from mien.evaluation.conformal import COVERAGE, fit_threshold
+from mien.evaluation import Scores, decision, evaluate, measure, protocols
 from mien.evaluation.paired import packed
 from mien.experiments.domain import Note
 from mien.experiments.entry import measured
@@ -41,7 +39,7 @@ MODEL = "model.onnx"
 
 
 def outcome(done: Finished, network: Classifier) -> Outcome:
-    """Fits temperature and conformal threshold on the validation split, exports, and measures the file there.
+    """Fits the recipe's kind of decision on the validation split, exports, and measures the file there.
 
     The calibration error and the sets' coverage in the figures are cross-fitted as well. The recipe's other
     test protocols are measured last.
@@ -50,23 +48,21 @@ def outcome(done: Finished, network: Classifier) -> Outcome:
     truth = positions(faces.validation.labels, network.labels)
     with torch.inference_mode():
         logits = _logits(network, faces.validation.images)
-        network.temperature.fill_(fit_temperature(logits, truth))
-    threshold = fit_threshold(softmax(logits, float(network.temperature)), truth)
-    promise = {"coverage": COVERAGE, "threshold": threshold}
-    export(network, model, name=recipe.name, conformal=promise, weights=recipe.export.weights)
+        wanted = recipe.export
+        network.decide(decision.fit(logits, truth, scaling=wanted.scaling, share=wanted.familiar))
+    export(network, model, name=recipe.name, weights=wanted.weights)
     readings = load(model).classify(faces.validation.images)
     evaluation = measure(
         Scores(readings.probabilities, readings.logits),
         faces.validation,
         **_about(faces, recipe, network),
-        threshold=threshold,
     )
     write_json(done.run / "evaluation.json", evaluation.to_dict())
     figures: dict[str, Any] = {
         "figures": {recipe.data.validation: evaluation.to_dict()},
-        "right": {recipe.data.validation: packed(readings.logits.argmax(axis=1) == truth)},
+        "right": {recipe.data.validation: packed(readings.probabilities.argmax(axis=1) == truth)},
     }
-    if others := _under_protocols(model, faces, recipe, threshold, done.note):
+    if others := _under_protocols(model, faces, recipe, done.note):
         figures["protocols"] = others
 
     def report(entry: ledger.Entry) -> None:
@@ -90,13 +86,11 @@ def _about(faces: Splits, recipe: Recipe, network: Classifier) -> dict[str, Any]
         "labels": network.labels,
         "copies": copies_of_training(faces.validation.images, faces.train.images),
         "leaks": leaked(faces.validation.images, recipe.data.validation),
-        "temperature": float(network.temperature),
+        "decision": network.decision,
     }
 
 
-def _under_protocols(
-    model: Path, faces: Splits, recipe: Recipe, threshold: float, note: Note
-) -> dict[str, Any]:
+def _under_protocols(model: Path, faces: Splits, recipe: Recipe, note: Note) -> dict[str, Any]:
     """The exported network's figures under the recipe's protocols with crops, by protocol and split.
 
     A limited protocol sees the same faces in every run: its part is drawn with seed 0. The layers compute in
@@ -114,7 +108,7 @@ def _under_protocols(
         classify = MultiCrop(network, protocol, precision=recipe.train.precision)
         begun = time.perf_counter()
         about = _about(replace(faces, validation=part), recipe, network)
-        evaluation = evaluate(classify, part, **about, threshold=threshold, protocol=name, sample=sample)
+        evaluation = evaluate(classify, part, **about, protocol=name, sample=sample)
         stamp = measured(time.perf_counter() - begun, classify.precision)
         found[name] = {recipe.data.validation: {**evaluation.to_dict(), "measured": stamp}}
     return found

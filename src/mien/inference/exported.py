@@ -15,6 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from mien.errors import ImageError, ModelError, hint
+from mien.evaluation.decision import Decision
 from mien.faces import Face
 from mien.inference.detectors import Detector, available, make_detector
 from mien.inference.framing import centre_square, cut, square_of
@@ -45,18 +46,9 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class ClassifierCard(Card):
-    """What a classifier says of itself.
+    """What a classifier says of itself. decision: what it makes of its logits, and when it is unsure."""
 
-    coverage: how often the emotions that a face could be are to hold its label, for faces like those of the
-    dataset; None where the file states none, as those of the first release.
-    threshold: with a coverage, the probability from which on an emotion is one that the face could be, and a
-    prediction is unsure where not exactly one reaches it; without, a prediction is unsure where its largest
-    probability lies below it.
-    """
-
-    temperature: float
-    threshold: float
-    coverage: float | None
+    decision: Decision
 
     @property
     def columns(self) -> int:
@@ -92,13 +84,7 @@ class Kind(NamedTuple):
 
 
 def _classifier(shared: dict[str, Any], fields: dict[str, Any]) -> ClassifierCard:
-    promise = fields.get("conformal")
-    return ClassifierCard(
-        **shared,
-        temperature=float(fields["temperature"]),
-        threshold=float(fields["unsure_below"] if promise is None else promise["threshold"]),
-        coverage=None if promise is None else float(promise["coverage"]),
-    )
+    return ClassifierCard(**shared, decision=Decision.from_metadata(fields))
 
 
 def _map(shared: dict[str, Any], fields: dict[str, Any]) -> MapCard:

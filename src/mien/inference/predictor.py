@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.evaluation.conformal import sets
 from mien.faces import Face, Prediction
 from mien.inference.detectors import Detector
 from mien.inference.exported import ClassifierCard, ExportedNetwork, Floats, UInt8, kept, source_name
@@ -61,7 +64,8 @@ class Predictor(ExportedNetwork):
 
     def describe(self, faces: list[Face], readings: Readings, source: str) -> list[Prediction]:
         """Faces and their readings as predictions, numbered in that order."""
-        could_be = [self.could_be(row) for row in readings.probabilities.tolist()]
+        decision = self.card.decision
+        decided = decision(readings.logits, readings.probabilities)
         return [
             Prediction(
                 source=source,
@@ -69,24 +73,19 @@ class Predictor(ExportedNetwork):
                 box=face.box,
                 detection=face.score,
                 emotions=dict(zip(self.labels, map(float, probabilities), strict=True)),
-                unsure=unsure,
-                could_be=None if self.card.coverage is None else names,
+                unsure=not bool(decided.sure[number]),
+                could_be=None if decision.coverage is None else self._names(could_be, probabilities),
+                familiar=None if decision.limit is None else bool(decided.familiar[number]),
             )
-            for number, (face, probabilities, (names, unsure)) in enumerate(
-                zip(faces, readings.probabilities, could_be, strict=True)
+            for number, (face, probabilities, could_be) in enumerate(
+                zip(faces, readings.probabilities, sets(decided.probabilities, decided.reached), strict=True)
             )
         ]
 
-    def could_be(self, probabilities: Sequence[float]) -> tuple[tuple[str, ...], bool]:
-        """The emotions that reach the card's threshold, the most probable first, and whether that is unsure.
-
-        Where none reaches it the most probable stands alone, and is unsure.
-        """
-        ranked = sorted(zip(probabilities, self.labels, strict=True), key=lambda pair: -pair[0])
-        reached = tuple(name for probability, name in ranked if probability >= self.card.threshold)
-        # Without a stated coverage the threshold is one for the most probable emotion alone.
-        unsure = not reached if self.card.coverage is None else len(reached) != 1
-        return reached or (ranked[0][1],), unsure
+    def _names(self, could_be: NDArray[np.bool_], probabilities: Floats) -> tuple[str, ...]:
+        """The emotions of a set, the most probable first."""
+        order = np.argsort(-probabilities, kind="stable")
+        return tuple(self.labels[place] for place in order if could_be[place])
 
 
 def load(

@@ -24,7 +24,7 @@ _JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 _JPEG_LONGEST = 65_500
 _COLUMNS = (
     "source", "frame", "time_s", "face", "x", "y", "width", "height", "detection", "label", "confidence",
-    "unsure", "could_be",
+    "unsure", "could_be", "familiar",
 )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ class MultiCrop:
     """A classifier by a protocol with crops: faces in, calibrated probabilities and mean logits out.
 
     Faces are normalised whole, then cut by `transforms.views`; every crop goes through the network's body.
-    Probabilities are softmax(mean logits / the network's own temperature).
+    Probabilities are the softmax of the mean logits, scaled as the network's own are.
     precision: of the layers, one of `PRECISIONS`; crops and means are 32 bits or more in all. An accelerator
     rounds convolutions of 32 bits as torch is set to: TF32 unless it is told otherwise.
     device: None takes the accelerator where there is one. The network is moved there and set to evaluation.
@@ -79,8 +79,7 @@ class MultiCrop:
         for start in range(0, len(images), self.faces_at_once):
             rows = slice(start, start + self.faces_at_once)
             logits[rows] = self._mean_logits(torch.from_numpy(images[rows]))
-        temperature = float(self.network.temperature)
-        return (logits / temperature).softmax(dim=1).numpy(), logits.numpy()
+        return self.network.decision.scaling(logits), logits.numpy()
 
     @torch.inference_mode()
     def _mean_logits(self, images: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import ModelError
+from mien.evaluation.decision import Decision, undecided
 from mien.models.normalisation import MeanImage, Normalisation
 from mien.transforms import centre
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class Outputs(NamedTuple):
     """Named outputs of a classifier.
 
-    logits: (N, C) class scores before temperature. embedding: (N, E), what the last layer sees.
+    logits: (N, C) class scores before calibration. embedding: (N, E), what the last layer sees.
     maps: (N, K, h, w), the last convolution's maps.
     """
 
@@ -94,6 +95,33 @@ class Network(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
+class Calibration(nn.Module):
+    """Logits (…, C) times a factor and moved by a bias for each class; fitted after training.
+
+    As it is made it leaves them as they are. Of a temperature all factors are 1/T and all biases 0.
+    """
+
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.ones(classes))
+        self.register_buffer("bias", torch.zeros(classes))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """(…, C) → (…, C), in the precision of the logits."""
+        return logits * self.scale.to(logits.dtype) + self.bias.to(logits.dtype)
+
+
+def _of_a_temperature(classifier: Classifier, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Puts the temperature that weights of earlier releases hold in the place of what these hold."""
+    if (temperature := state.pop(f"{prefix}temperature", None)) is not None:
+        scale = classifier.calibration.scale
+        state[f"{prefix}calibration.scale"] = torch.ones_like(scale) / temperature.to(scale)
+        state[f"{prefix}calibration.bias"] = torch.zeros_like(scale)
+
+
 class Classifier(Network):
     """A network with one score for each of its labels; `forward` gives `Outputs`.
 
@@ -104,30 +132,38 @@ class Classifier(Network):
     kind = "classifier"
     answers = ("probabilities", *Outputs._fields)
     averages: Literal["probabilities", "scores"] = "probabilities"
-    temperature: Tensor
 
     def __init__(
         self, labels: tuple[str, ...], *, normalise: Normalisation | None = None, body_size: int | None = None
     ) -> None:
         super().__init__(labels, normalise=normalise, body_size=body_size)
-        self.register_buffer("temperature", torch.ones(()))
+        self.calibration = Calibration(len(labels))
+        self.register_load_state_dict_pre_hook(_of_a_temperature)
+        self.decide(undecided(len(labels)))
+
+    def decide(self, decision: Decision) -> None:
+        """Takes how probabilities are made of logits, and when a reading is unsure; both are exported."""
+        self.decision = decision
+        self.calibration.scale.copy_(torch.tensor(decision.scaling.scale))
+        self.calibration.bias.copy_(torch.tensor(decision.scaling.bias))
 
     def probabilities(self, pixels: Tensor) -> Tensor:
-        """Calibrated probabilities (N, C): softmax of logits / temperature."""
-        return torch.softmax(self(pixels).logits / self.temperature, dim=1)
+        """Calibrated probabilities (N, C): softmax of the scaled logits."""
+        return torch.softmax(self.calibration(self(pixels).logits), dim=1)
 
     def answer(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Calibrated probabilities, then `Outputs`."""
         outputs = self(pixels)
-        return (torch.softmax(outputs.logits / self.temperature, dim=1), *outputs)
+        return (torch.softmax(self.calibration(outputs.logits), dim=1), *outputs)
 
     def metadata(self) -> dict[str, Any]:
-        """What is averaged over crops, and the temperature, which the weights hold as well."""
-        return {"averages": self.averages, "temperature": float(self.temperature)}
+        """What is averaged over crops, and the decision, whose scaling the weights hold as well."""
+        return {"averages": self.averages, **self.decision.to_metadata()}
 
     def take(self, metadata: dict[str, Any]) -> None:
-        """Takes what is averaged over crops; files of the first release do not say it."""
+        """Takes the decision, and what is averaged over crops; files of the first release do not say that."""
         self.averages = metadata.get("averages", self.averages)
+        self.decide(Decision.from_metadata(metadata))
 
 
 class Embedder(Network):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +40,10 @@ def export(
     path: Path,
     *,
     name: str,
-    unsure_below: float | None = None,
-    conformal: Mapping[str, float] | None = None,
     weights: str = "float32",
 ) -> None:
     """Writes the network as one ONNX file by the contract in ARCHITECTURE.md; initialisers keep their names.
 
-    conformal: `coverage` and `threshold`: the emotions whose calibrated probability reaches the threshold
-        hold the label as often as the coverage says; a prediction is unsure where that is not exactly one.
-    unsure_below: a prediction whose largest calibrated probability is lower is unsure. A classifier has this
-        or `conformal`.
     weights: 'float16' halves the file: weights are rounded when stored and computed with in 32 bits.
     Raises: ModelError when `weights` is not one of `WEIGHT_TYPES`, or one is too large for 16 bits.
     """
@@ -95,8 +88,6 @@ def export(
         "options": network.options,
         "labels": list(network.labels),
         "input_size": size,
-        **({} if unsure_below is None else {"unsure_below": unsure_below}),
-        **({} if conformal is None else {"conformal": dict(conformal)}),
         **network.metadata(),
     }
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(metadata)})
@@ -193,7 +184,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def restore(path: Path) -> Network:
-    """The torch network of an exported file, with its weights, normalisation and temperature.
+    """The torch network of an exported file, with its weights, normalisation and decision.
 
     Raises: ModelError as `read` does, or when the weights do not fit the architecture they name.
     """
@@ -204,7 +195,8 @@ def restore(path: Path) -> Network:
     for name, value in state.items():
         if name in weights and weights[name].shape == value.shape:
             value.copy_(weights[name])
-        elif not name.endswith("num_batches_tracked"):
+        # Of files of earlier releases the metadata alone hold the scaling.
+        elif not name.endswith("num_batches_tracked") and not name.startswith("calibration."):
             raise ModelError(
                 f"{path} lacks {name} of shape {tuple(value.shape)} for {metadata['architecture']}"
             )

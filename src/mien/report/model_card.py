@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mien.evaluation.calibration import SCALED_BY, error_of_kind
+
 Card = Mapping[str, Any]
 Section = tuple[str, list[str]]
 """A heading and its lines."""
@@ -99,9 +101,10 @@ def _of_split(split: str, protocol: str, found: Card) -> list[str]:
                 f"{kept['n']:,} faces"
             )
     if calibration := found.get("calibration"):
+        kind, error = error_of_kind(calibration)
         lines.append(
             f"{split}, {protocol}: calibration error {calibration['ece_uncalibrated']:.4f} as trained, "
-            f"{calibration['ece_cross_fitted']:.4f} with a temperature fitted on other faces"
+            f"{error:.4f} with {SCALED_BY[kind]} fitted on other faces"
         )
     return lines
 

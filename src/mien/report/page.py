@@ -10,6 +10,7 @@ from typing import Any
 
 from mien import storage
 from mien.evaluation import Evaluation, Figures
+from mien.evaluation.calibration import SCALED_BY, error_of_kind
 from mien.report import figures as draw
 from mien.report import html
 from mien.report.examples import Example, Examples
@@ -114,7 +115,7 @@ def _published(record: Mapping[str, Any], split: str, protocol: str = "single") 
 
 
 def _cross_fitted(figures: Figures) -> float | None:
-    return figures.calibration["ece_cross_fitted"] if figures.calibration else None
+    return error_of_kind(figures.calibration)[1] if figures.calibration else None
 
 
 def _covered(figures: Figures) -> str:
@@ -253,11 +254,11 @@ def _trust(figures: Figures) -> str:
     calibration = figures.calibration
     told = "The nearer the bars lie to the diagonal, the more a confidence means what it says."
     if calibration:
-        used = calibration["temperature"]
+        kind, error = error_of_kind(calibration)
         told += (
-            f" Without a temperature the calibration error is {_percent(calibration['ece_uncalibrated'])}"
-            + (f"; with the network's own, {used:.3f}, {_percent(figures.ece)}" if used is not None else "")
-            + f"; fitted on one half and measured on the other, {_percent(calibration['ece_cross_fitted'])}."
+            f" As trained the calibration error is {_percent(calibration['ece_uncalibrated'])}; with the "
+            f"network's own scaling {_percent(figures.ece)}; with {SCALED_BY[kind]} fitted on one half and "
+            f"measured on the other, {_percent(error)}."
         )
     alt = f"Reliability diagram: expected calibration error {_percent(figures.ece)}."
     return html.section(

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mien.errors import RecipeError, hint
+from mien.evaluation.calibration import SCALINGS
 from mien.labels import EMOTIONS, LANDMARK_SPLITS, PRECISIONS, SPLITS, WEIGHT_TYPES
 from mien.storage import packaged
 from mien.training.recipe_tree import assign, merged, value_of
@@ -153,9 +154,16 @@ class TestSection(Section):
 
 
 class ExportSection(Section):
-    """How the selected network is written. weights: 'float16' halves the file; all figures are its own."""
+    """How the selected network is written.
+
+    weights: 'float16' halves the file; all figures are its own. scaling: one of `calibration.SCALINGS`,
+    fitted on the validation split. familiar: the share of its faces that are to be familiar, and pictures
+    unlike them unsure (see `decision.Decision`); None does not ask.
+    """
 
     weights: Literal[WEIGHT_TYPES] = "float32"  # type: ignore[valid-type]
+    scaling: Literal[tuple(SCALINGS)] = "temperature"  # type: ignore[valid-type]
+    familiar: float | None = Field(None, gt=0, lt=1)
 
 
 class PaperRow(Section):
