@@ -232,6 +232,7 @@ def _overall(found: Evaluation) -> Table:
     table.add_row("calibration error (ECE)", *(_percent(f.ece) for f in measured))
     calibrations = [f.calibration for f in measured]
     if all(calibrations):
+        table.add_row("ECE, as trained", *(_percent(c["ece_uncalibrated"]) for c in calibrations if c))
         table.add_row("ECE, cross-fitted", *(_percent(error_of_kind(c)[1]) for c in calibrations if c))
     doubts = [f.doubt for f in measured if f.doubt]
     if len(doubts) == len(measured):
