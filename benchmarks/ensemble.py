@@ -2,7 +2,7 @@
 
     python benchmarks/ensemble.py fer2013/ mien_m mien_s --with vgg_c --out results/measurements/ensemble.json
 
-Every subset of two and more of the named networks is averaged; those named after --with were trained with the
+Every subset of the named networks is averaged; those named after --with were trained with the
 faces on the lists of leaks, so that only the figures without these compare them fairly.
 """
 

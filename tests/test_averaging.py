@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from mien.models import architecture
 from mien.training import checkpoint
 from mien.training.averaging import WeightAverage
 from mien.training.loop import Loop
@@ -92,3 +93,16 @@ def test_a_killed_run_ends_with_the_same_average(tmp_path: Path) -> None:
         second, _ = checkpoint.load(tmp_path / "killed" / path)
         assert first.keys() == second.keys()
         assert all(torch.equal(first[name], second[name]) for name in first), path
+
+
+def test_averages_of_a_run_that_was_begun_by_an_earlier_release_are_put_back() -> None:
+    """Its checkpoints hold a temperature, which was never anything but 1 while a network learned."""
+    network = architecture("conv_net").build({"filters": [2, 3], "hidden": 4})
+    average = WeightAverage(network, decay=0.9)
+    kept = {name: value + 1 for name, value in average.tensors().items()}
+    own = {name: value.clone() for name, value in network.state_dict().items()}
+    average.restore(kept | {"average.temperature": torch.ones(()), "network.temperature": torch.ones(())})
+    for name, value in average.tensors().items():
+        assert torch.equal(value, kept[name]), name
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, own[name]), name

@@ -138,13 +138,15 @@ def test_what_a_face_could_be_is_told_everywhere(run: Run, tmp_path: Path) -> No
     p = reference(face()[None])[0][0]
     first, second, third = np.argsort(-p)[:3]
     promise = {"coverage": 0.8, "threshold": float(p[second] + p[third]) / 2}
-    network = write_network(tmp_path / "n.onnx", conformal=promise)
+    strange = {"share": 0.9, "energy": -1000.0}
+    network = write_network(tmp_path / "n.onnx", conformal=promise, familiar=strange)
     done = run("a.png", "--crop", "--json", "--csv", "t.csv", model=network)
     (found,) = json.loads(done.stdout)
     assert found["could_be"] == [EMOTIONS[first], EMOTIONS[second]]
-    assert found["unsure"] is True
+    assert (found["unsure"], found["familiar"]) == (True, False)
     (row,) = csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text(encoding="utf-8")))
     assert row["could_be"] == f"{EMOTIONS[first]}|{EMOTIONS[second]}"
+    assert row["familiar"] == "False"
     assert f" {EMOTIONS[first]} or {EMOTIONS[second]} " in run("a.png", "--crop", model=network).stdout
 
 

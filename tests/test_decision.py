@@ -69,6 +69,11 @@ def test_as_many_faces_are_familiar_as_was_asked() -> None:
     assert not made(strange).sure.any()
 
 
+def test_too_few_faces_ask_nothing_of_familiarity() -> None:
+    logits, labels = _faces(0, 8)
+    assert decision.fit(logits, labels, share=0.9).to_metadata().keys() == {"calibration", "conformal"}
+
+
 def test_without_a_coverage_the_largest_probability_decides() -> None:
     made = decision.undecided(3)
     found = made([[2.0, 0, 0], [0.3, 0.2, 0.1]])
@@ -94,6 +99,7 @@ def test_a_temperature_of_earlier_releases_is_a_scaling() -> None:
         ({"calibration": {"scale": [1, 1, 1], "bias": [0, 0, 0]}}, ValueError),
         ({"familiar": {"share": 0.9}}, KeyError),
         ({"unsure_below": "often"}, ValueError),
+        ({"unsure_below": float("nan")}, ValueError),
     ],
 )
 def test_damaged_words_are_refused(change: dict[str, Any], kind: type[Exception]) -> None:

@@ -149,7 +149,8 @@ def test_measuring_gives_each_part_over_the_kept_faces() -> None:
     ):
         figures = conformal.figures(q, reached, labels[keep], EMOTIONS, certain)
         assert found[name] == figures | conformal.rate("familiar", known)
-    assert found["second_choice"] == doubt.second_choice(votes[keep], labels[keep], p[keep])
+    asked = doubt.second_choice(votes[keep], labels[keep], fitted.probabilities)
+    assert found["second_choice"] == asked
     assert found["no_face"]["n"] == no_face(votes[keep]).sum() > 1
     without = doubt.measure(p, logits, labels, votes * 0, keep=keep)
     assert (without["as_shipped"], without["second_choice"], without["no_face"]) == (None, None, None)

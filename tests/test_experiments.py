@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -154,6 +155,35 @@ def test_the_file_states_a_coverage_and_its_threshold_gives_it_on_the_validation
     assert figures["as_shipped"]["covered"] == pytest.approx(held.mean(), abs=1.5 / len(batch))
 
 
+def test_a_finished_run_is_exported_anew_in_another_way(run: Path, dataset: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(run, again)
+    changes = (
+        "train.select=train_loss",
+        "train.select_mode=max",
+        "export.scaling='vector'",
+        "export.familiar=0.7",
+    )
+    entry = train(Order(tiny(*changes), dataset, again, budget="smoke", resume=True))
+    asked = entry["recipe_as_run"]["export"]
+    assert (asked["scaling"], asked["familiar"]) == ("vector", 0.7)
+    assert 'scaling = "vector"' in (again / "recipe.toml").read_text(encoding="utf-8")
+    batch, card = faces().split("public"), load_network(again / "model.onnx").card
+    p, logits = answers(again / "model.onnx", batch.images)
+    assert card.decision.scaling.name == "vector"
+    np.testing.assert_allclose(p, card.decision.scaling(logits), atol=1e-5)
+    np.testing.assert_array_equal(logits, answers(run / "model.onnx", batch.images)[1])
+    decided = card.decision(logits, p)
+    assert decided.familiar.mean() == pytest.approx(0.7, abs=1.5 / len(batch))
+    found = read(again / "evaluation.json")
+    assert found["calibration"]["scaling"] == "vector"
+    assert found["calibration"]["temperature"] is None
+    assert found["doubt"]["as_shipped"]["familiar"] == decided.familiar.mean()
+    assert found["doubt"]["as_shipped"]["sure"] == decided.sure.mean()
+    # What is compared with other runs is no fit to these faces.
+    assert entry["right"] == ledger.read(run / "result.json")["right"]
+
+
 def test_the_best_epoch_is_what_is_exported(run: Path) -> None:
     entry = ledger.read(run / "result.json")
     losses = [line["train_loss"] for line in entry["history"]]
@@ -217,7 +247,7 @@ def test_fine_tuning_on_the_same_labels_takes_everything(run: Path, dataset: Pat
     network = build_network(tiny(), faces().split("training"), str(run), notes.append)
     _, weights = read_network(run / "model.onnx")
     for name, value in network.state_dict().items():
-        if not name.startswith("calibration.") and not name.endswith("num_batches_tracked"):
+        if not name.endswith("num_batches_tracked"):
             np.testing.assert_array_equal(value.numpy(), weights[name].numpy(), err_msg=name)
     assert "fresh" not in notes[0]
 

@@ -208,19 +208,20 @@ def test_a_classifiers_file_gives_calibrated_probabilities(name: str, tmp_path: 
     assert torch.equal(again.calibration.bias, network.calibration.bias)
 
 
-def test_weights_of_earlier_releases_hold_a_temperature() -> None:
+def test_the_weights_of_earlier_releases_runs_are_taken_without_their_temperature() -> None:
     network = build("conv_net")
-    state = {name: value for name, value in network.state_dict().items() if "calibration" not in name}
-    network.load_state_dict(state | {"temperature": torch.tensor(2.0)})
-    assert network.state_dict()["calibration.scale"].tolist() == [0.5] * 7
-    assert network.state_dict()["calibration.bias"].tolist() == [0.0] * 7
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network.load_state_dict(before | {"temperature": torch.tensor(1.0)})
+    assert network.state_dict().keys() == before.keys()
+    with pytest.raises(RuntimeError, match="coldness"):
+        network.load_state_dict(before | {"coldness": torch.tensor(1.0)})
 
 
 def test_files_of_earlier_releases_are_read_back_with_their_temperature() -> None:
     network = restore(find_model("vgg_c"))
     assert isinstance(network, Classifier)
     metadata, weights = read(find_model("vgg_c"))
-    assert "calibration.scale" not in weights
+    assert "temperature" in weights
     assert network.decision.scaling.temperature == pytest.approx(metadata["temperature"])
     pixels = faces(network, 3, seed=1)
     found = network.probabilities(pixels).detach().numpy()

@@ -140,6 +140,25 @@ def test_a_face_is_sure_where_exactly_one_emotion_reaches_the_threshold(
         assert found.could_be[0] == found.label
 
 
+def test_nothing_is_sure_of_a_picture_that_is_not_familiar(tmp_path: Path, faces: np.ndarray) -> None:
+    p, logits = (rows[0] for rows in reference(faces[:1]))
+    energy = -float(np.log(np.exp(logits).sum()))
+    promise = {"coverage": 0.8, "threshold": float(np.sort(p)[-2:].mean())}
+    for limit, familiar in ((energy + 0.01, True), (energy - 0.01, False)):
+        words = {"conformal": promise, "familiar": {"share": 0.9, "energy": limit}}
+        (found,) = Predictor(write_network(tmp_path / "n.onnx", **words)).predict(faces[0], crop=True)
+        assert (found.familiar, found.unsure) == (familiar, not familiar)
+        assert found.to_dict()["familiar"] is familiar
+        assert found.could_be == (found.label,)
+        assert found.words == found.label + "?" * (not familiar)
+    (found,) = Predictor(write_network(tmp_path / "n.onnx", conformal=promise)).predict(faces[0], crop=True)
+    assert found.familiar is None
+    assert (
+        Predictor(tmp_path / "n.onnx").describe([], Predictor(tmp_path / "n.onnx").classify(faces[:0]), "")
+        == []
+    )
+
+
 def test_what_is_said_of_a_face() -> None:
     def said(unsure: bool, could_be: tuple[str, ...] | None) -> tuple[str, str]:
         face = Prediction("a.png", 0, (0, 0, 9, 9), 1.0, {"sad": 0.5, "fear": 0.3, "angry": 0.2}, unsure)
@@ -225,6 +244,8 @@ def test_networks_that_break_the_contract_are_refused(tmp_path: Path, metadata: 
         ({"kind": "embedding"}, "damaged metadata 'mien': KeyError.'dimensions'"),
         ({"kind": "classifier", "unsure_below": "often"}, "damaged metadata"),
         ({"conformal": {"coverage": 0.8}}, "damaged metadata 'mien': KeyError.'threshold'"),
+        ({"familiar": {"share": 0.9, "energy": float("nan")}}, "expected a finite number"),
+        ({"temperature": 0}, "expected more than 0"),
     ],
 )
 def test_cards_that_fit_no_network_are_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:

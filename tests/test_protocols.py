@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mien.errors import ImageError, ModelError
 from mien.evaluation.calibration import Scaling, softmax
-from mien.evaluation.decision import Decision
+from mien.evaluation.decision import Decision, energy
 from mien.evaluation.protocols import PROTOCOLS, Crops, Protocol, find
 from mien.labels import EMOTIONS
 from mien.models import architecture
@@ -110,7 +110,10 @@ def test_eval2_is_the_mean_over_648_crops_each_as_the_slow_implementation_cuts_i
     for ours, slow in zip(shown[:, 0].double().numpy(), crops, strict=True):
         np.testing.assert_allclose(ours, slow, atol=1e-4)
     each = slow_logits(made, crops)
-    expected = each.mean(axis=0) if averages == "scores" else np.log(softmax(each).mean(axis=0))
+    heights = np.log(np.exp(each).sum(axis=1))
+    expected = (
+        each.mean(axis=0) if averages == "scores" else np.log(softmax(each).mean(axis=0)) + heights.mean()
+    )
     np.testing.assert_allclose(logits[0], expected, atol=1e-4)
     np.testing.assert_allclose(probabilities, softmax(expected[None], 1.7), atol=1e-5)
 
@@ -132,7 +135,8 @@ def test_eval1_is_ten_plain_cuts() -> None:
     shown = torch.cat(made.shown)
     assert torch.equal(shown[:, 0], expected)
     each = slow_logits(made, [crop.double().numpy() for crop in expected])
-    np.testing.assert_allclose(logits[0], np.log(softmax(each).mean(axis=0)), atol=1e-5)
+    height = np.log(np.exp(each).sum(axis=1)).mean()
+    np.testing.assert_allclose(logits[0], np.log(softmax(each).mean(axis=0)) + height, atol=1e-5)
 
 
 def test_scores_and_probabilities_are_averaged_each_in_their_own_way() -> None:
@@ -144,7 +148,8 @@ def test_scores_and_probabilities_are_averaged_each_in_their_own_way() -> None:
     logs = mean_logits(torch.from_numpy(each), "probabilities").numpy()
     slow = sum(softmax(each[:, crop]) for crop in range(3)) / 3
     np.testing.assert_allclose(softmax(logs), slow, rtol=1e-12)
-    np.testing.assert_allclose(np.exp(logs), slow, rtol=1e-12)
+    heights = np.log(np.exp(each).sum(axis=2))
+    np.testing.assert_allclose(np.log(np.exp(logs).sum(axis=1)), heights.mean(axis=1), rtol=1e-12)
     assert scores.argmax() == 0
     assert logs.argmax() == slow.argmax() == 1
 
@@ -175,6 +180,17 @@ def test_faces_in_a_batch_are_read_as_each_alone(name: str) -> None:
         np.testing.assert_allclose(together[position], rows, atol=1e-5)
     probabilities, logits = classify(faces[:0])
     assert probabilities.shape == logits.shape == (0, 7)
+
+
+def test_what_was_fitted_to_single_pictures_is_applied_to_means_of_crops() -> None:
+    made, faces = network(), pictures(40)
+    scaling = Scaling((0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.7), (-1.0, -0.5, 0.0, 0.0, 0.2, 0.5, 1.0))
+    made.decide(Decision(scaling, 0.3, coverage=0.8, share=0.9, limit=0.0))
+    p, logits = MultiCrop(made, find("eval1"), device="cpu")(faces)
+    np.testing.assert_allclose(p, scaling(logits), rtol=1e-12)
+    # Means stand as high as what they are made of, so that a limit for the one means something for the other.
+    alone = torch.cat([made(torch.from_numpy(faces)[:, None].float()).logits]).detach().numpy()
+    assert abs(np.mean(energy(logits)) - np.mean(energy(alone))) < 0.1 * np.std(energy(alone)) + 0.1
 
 
 def test_what_the_registry_holds() -> None:

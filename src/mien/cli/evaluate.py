@@ -221,12 +221,14 @@ def _overall(found: Evaluation) -> Table:
     if found.without_leaks is not None:
         columns["without leaks"] = found.without_leaks
         title += f"; copies and near copies: {found.leaks:,}"
-    from mien.evaluation.calibration import error_of_kind
+    from mien.evaluation.calibration import error_of_kind, fitted_elsewhere
 
     measured = list(columns.values())
     heads = [f"{name}\n{figures.n:,} faces" for name, figures in columns.items()]
     table = _table(title, "", *heads)
     table.add_row("accuracy (95% interval)", *(_with_interval(f.accuracy, f.accuracy_ci95) for f in measured))
+    if any(fitted := [fitted_elsewhere(f.calibration) if f.calibration else None for f in measured]):
+        table.add_row("accuracy, cross-fitted", *("–" if a is None else _percent(a) for a in fitted))
     table.add_row("balanced accuracy", *(_percent(f.balanced_accuracy) for f in measured))
     table.add_row("macro F1", *(_percent(f.macro_f1) for f in measured))
     table.add_row("calibration error (ECE)", *(_percent(f.ece) for f in measured))

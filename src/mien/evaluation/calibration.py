@@ -289,11 +289,21 @@ def compare_scalings(
 def error_of_kind(stored: Mapping[str, Any]) -> tuple[str, float]:
     """The kind of scaling that a network has, and its calibration error on faces that were not fitted.
 
-    stored: `Figures.calibration`. Figures of earlier releases name no kind: a temperature was the only one.
+    stored: `Figures.calibration`. Figures of earlier releases name no kind: a temperature was the only one;
+        the first of them hold no `scalings` either, and of these it is the mean of the two halves' errors.
+    """
+    kind = str(stored.get("scaling", "temperature"))
+    scalings = stored.get("scalings")
+    return kind, float(scalings[kind]["ece"] if scalings else stored["ece_cross_fitted"])
+
+
+def fitted_elsewhere(stored: Mapping[str, Any]) -> float | None:
+    """The accuracy of answers that were scaled by fits to other faces; None where scaling changes no answer.
+
+    stored: `Figures.calibration`.
     """
     kind = stored.get("scaling", "temperature")
-    error = stored["ece_cross_fitted"] if kind == "temperature" else stored["scalings"][kind]["ece"]
-    return str(kind), float(error)
+    return None if kind == "temperature" else float(stored["scalings"][kind]["accuracy"])
 
 
 def _errors(p: Floats, truth: NDArray[np.int64], seed: int) -> dict[str, Any]:

@@ -95,7 +95,10 @@ class Decision:
         if told := fields.get("calibration"):
             scaling = Scaling.from_dict(told)
         else:
-            scaling = Scaling.of_temperature(float(fields["temperature"]), len(fields["labels"]))
+            temperature = _number(fields["temperature"])
+            if temperature <= 0:
+                raise ValueError(f"a temperature of {temperature}: expected more than 0")
+            scaling = Scaling.of_temperature(temperature, len(fields["labels"]))
         if len(scaling.scale) != len(fields["labels"]):
             raise ValueError(
                 f"calibration of {len(scaling.scale)} classes for {len(fields['labels'])} labels"
@@ -103,11 +106,18 @@ class Decision:
         promise, known = fields.get("conformal"), fields.get("familiar")
         return cls(
             scaling,
-            float(fields["unsure_below"] if promise is None else promise["threshold"]),
-            None if promise is None else float(promise["coverage"]),
-            None if known is None else float(known["share"]),
-            None if known is None else float(known["energy"]),
+            _number(fields["unsure_below"] if promise is None else promise["threshold"]),
+            None if promise is None else _number(promise["coverage"]),
+            None if known is None else _number(known["share"]),
+            None if known is None else _number(known["energy"]),
         )
+
+
+def _number(value: Any) -> float:
+    found = float(value)
+    if not np.isfinite(found):
+        raise ValueError(f"{found}: expected a finite number")
+    return found
 
 
 def undecided(classes: int) -> Decision:
@@ -127,7 +137,7 @@ def fit(
     """The decision that keeps its promises on these faces.
 
     scaling: one of `SCALINGS`. The threshold is `conformal.threshold`'s, and −1, which all reach, where there
-    are too few faces; the limit of the energy is found in the same way.
+    are too few faces; the limit of the energy is found in the same way, and not asked for with too few.
     Shape: logits (N, C), labels (N,) of faces that the network was not trained on.
     Raises: DataError when they do not fit together, there are none, or a share lies outside 0…1.
     """
@@ -139,7 +149,8 @@ def fit(
     found = Decision(scaled, max(-1.0, conformal.threshold(conformity, coverage)), coverage, kind=kind)
     if share is None:
         return found
-    return replace(found, share=share, limit=-conformal.threshold(-energy(z), share))
+    limit = -conformal.threshold(-energy(z), share)
+    return replace(found, share=share, limit=limit) if np.isfinite(limit) else found
 
 
 def cross_fitted_decision(

@@ -163,20 +163,21 @@ def measure(
     keep: Bools,
     emotions: Sequence[str] = EMOTIONS,
     decision: Decision | None = None,
-    coverage: float = conformal.COVERAGE,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Everything that an evaluation says of doubt, over the kept faces.
 
     keep: (N,) bool; the halves are those of all faces. decision: the network's own; decisions of its kind are
-        cross-fitted. None: it has none, and those of a temperature are.
+        cross-fitted. None: it has none, and those of a temperature with
+        `conformal.COVERAGE` are.
     Returns: `coverage`; `scaling` and `share` of the kind; `cross_fitted`, `conformal.figures` of
     faces that lie in no fit; the network's own `threshold`, and `as_shipped`, the same figures by its own
-    decision, None where that states no coverage; where votes are known `second_choice`, and `no_face` by the
-    cross-fitted decisions.
+    decision, None where that states no coverage; where votes are known `second_choice` and `no_face`, by the
+    cross-fitted decisions as well.
     Raises: DataError when shapes do not fit together or a half is empty.
     """
     kind = {} if decision is None else {"scaling": decision.scaling.name, "share": decision.share}
+    coverage = conformal.COVERAGE if decision is None else decision.coverage or conformal.COVERAGE
     stated = decision if decision is not None and decision.coverage is not None else None
     z, y = np.asarray(logits, np.float64)[keep], np.asarray(labels, np.int64)[keep]
     own = np.asarray(probabilities, np.float64)[keep]
@@ -189,7 +190,7 @@ def measure(
         "cross_fitted": _figures(fitted, y, emotions),
         "threshold": None if stated is None else stated.threshold,
         "as_shipped": None if stated is None else _figures(stated(z, own), y, emotions),
-        "second_choice": second_choice(known, y, own, emotions) if known.any() else None,
+        "second_choice": second_choice(known, y, fitted.probabilities, emotions) if known.any() else None,
         "no_face": without_face(fitted.probabilities, z, fitted.sure, no_face(known)),
     }
 

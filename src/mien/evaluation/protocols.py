@@ -25,7 +25,7 @@ _FIRST, _MIDDLE, _LAST = 0, 1, 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """probabilities: (N, C) calibrated, rows summing to 1. logits: (N, C) before the temperature."""
+    """probabilities: (N, C) calibrated, rows summing to 1. logits: (N, C) before the scaling."""
 
     probabilities: NDArray[np.floating]
     logits: NDArray[np.floating]

@@ -60,7 +60,8 @@ def outcome(done: Finished, network: Classifier) -> Outcome:
     write_json(done.run / "evaluation.json", evaluation.to_dict())
     figures: dict[str, Any] = {
         "figures": {recipe.data.validation: evaluation.to_dict()},
-        "right": {recipe.data.validation: packed(readings.probabilities.argmax(axis=1) == truth)},
+        # Before the scaling, which was fitted on these faces: what is compared with others was not.
+        "right": {recipe.data.validation: packed(readings.logits.argmax(axis=1) == truth)},
     }
     if others := _under_protocols(model, faces, recipe, done.note):
         figures["protocols"] = others

@@ -187,8 +187,7 @@ def _fingerprint(order: Order, faces: Any, network: nn.Module) -> str:
 def _begin(order: Order) -> dict[str, Any]:
     """Records what is about to run before it runs."""
     begun = {
-        "recipe": order.recipe.name,
-        "recipe_as_run": order.recipe.model_dump(mode="json", exclude_none=True),
+        **_asked(order),
         "command": order.command,
         "start": _start(order),
         "seed": order.recipe.train.seed,
@@ -198,13 +197,27 @@ def _begin(order: Order) -> dict[str, Any]:
         "machine": ledger.machine(),
         "budget": {"name": order.budget},
     }
-    write_text(order.run / "recipe.toml", order.recipe.to_toml())
-    write_json(order.run / "run.json", begun)
+    _record(order, begun)
     return begun
 
 
+def _asked(order: Order) -> dict[str, Any]:
+    return {
+        "recipe": order.recipe.name,
+        "recipe_as_run": order.recipe.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def _record(order: Order, begun: dict[str, Any]) -> None:
+    write_text(order.run / "recipe.toml", order.recipe.to_toml())
+    write_json(order.run / "run.json", begun)
+
+
 def _resume(order: Order, state: State) -> dict[str, Any]:
-    """What was recorded at the start, and where another version of the code took the run over."""
+    """What was recorded at the start, and where another version of the code took the run over.
+
+    Sections that change nothing in what is trained may be others by now: what is followed is recorded.
+    """
     path = order.run / "run.json"
     try:
         begun: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -215,5 +228,6 @@ def _resume(order: Order, state: State) -> dict[str, Any]:
         taken_over.append(
             {"commit": ledger.commit(), "epoch": state.epoch + 1, "step": state.step_in_epoch + 1}
         )
-        write_json(path, begun)
+    begun |= _asked(order)
+    _record(order, begun)
     return begun

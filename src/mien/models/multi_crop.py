@@ -25,13 +25,15 @@ def mean_logits(logits: Tensor, averages: Literal["probabilities", "scores"]) ->
     """One row of logits a face from those of its crops, so that the arg max is the paper's.
 
     'scores' (a support-vector loss): their mean. 'probabilities' (cross-entropy): the logarithm of the mean
-    of softmax(logits), at temperature 1 as the paper has it; softmax gives that mean back.
+    of softmax(logits), at temperature 1 as the paper has it; softmax gives that mean back. What a softmax
+    does not see and an energy or a factor for each class does, their height, is the mean of the crops' own.
     Source: system A, III.C.4.
     Shape: (N, V, C) → (N, C).
     """
     if averages == "scores":
         return logits.mean(dim=1)
-    return logits.log_softmax(dim=2).logsumexp(dim=1) - math.log(logits.shape[1])
+    height = logits.logsumexp(dim=2).mean(dim=1)[:, None]
+    return logits.log_softmax(dim=2).logsumexp(dim=1) - math.log(logits.shape[1]) + height
 
 
 class MultiCrop:

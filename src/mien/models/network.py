@@ -106,20 +106,18 @@ class Calibration(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.register_buffer("scale", torch.ones(classes))
-        self.register_buffer("bias", torch.zeros(classes))
+        # The decision holds them, and is told in the exported file: no state does.
+        self.register_buffer("scale", torch.ones(classes), persistent=False)
+        self.register_buffer("bias", torch.zeros(classes), persistent=False)
 
     def forward(self, logits: Tensor) -> Tensor:
         """(…, C) → (…, C), in the precision of the logits."""
         return logits * self.scale.to(logits.dtype) + self.bias.to(logits.dtype)
 
 
-def _of_a_temperature(classifier: Classifier, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Puts the temperature that weights of earlier releases hold in the place of what these hold."""
-    if (temperature := state.pop(f"{prefix}temperature", None)) is not None:
-        scale = classifier.calibration.scale
-        state[f"{prefix}calibration.scale"] = torch.ones_like(scale) / temperature.to(scale)
-        state[f"{prefix}calibration.bias"] = torch.zeros_like(scale)
+def _without_temperature(_: Classifier, state: dict[str, Tensor], prefix: str, *__: object) -> None:
+    """Takes out what runs of earlier releases hold of a temperature that was not fitted yet."""
+    state.pop(f"{prefix}temperature", None)
 
 
 class Classifier(Network):
@@ -138,7 +136,7 @@ class Classifier(Network):
     ) -> None:
         super().__init__(labels, normalise=normalise, body_size=body_size)
         self.calibration = Calibration(len(labels))
-        self.register_load_state_dict_pre_hook(_of_a_temperature)
+        self.register_load_state_dict_pre_hook(_without_temperature)
         self.decide(undecided(len(labels)))
 
     def decide(self, decision: Decision) -> None:
@@ -157,7 +155,7 @@ class Classifier(Network):
         return (torch.softmax(self.calibration(outputs.logits), dim=1), *outputs)
 
     def metadata(self) -> dict[str, Any]:
-        """What is averaged over crops, and the decision, whose scaling the weights hold as well."""
+        """What is averaged over crops, and the decision."""
         return {"averages": self.averages, **self.decision.to_metadata()}
 
     def take(self, metadata: dict[str, Any]) -> None:

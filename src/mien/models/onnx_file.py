@@ -186,17 +186,22 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def restore(path: Path) -> Network:
     """The torch network of an exported file, with its weights, normalisation and decision.
 
-    Raises: ModelError as `read` does, or when the weights do not fit the architecture they name.
+    Raises: ModelError as `read` does, when the metadata are damaged, or when the weights do not fit the
+    architecture they name.
     """
     metadata, weights = read(path)
     network = architecture(metadata["architecture"]).build(metadata["options"], metadata["labels"])
-    network.take(metadata)
+    try:
+        network.take(metadata)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{path} has damaged metadata {METADATA_KEY!r}: {error!r}; export it again"
+        ) from error
     state = network.state_dict()
     for name, value in state.items():
         if name in weights and weights[name].shape == value.shape:
             value.copy_(weights[name])
-        # Of files of earlier releases the metadata alone hold the scaling.
-        elif not name.endswith("num_batches_tracked") and not name.startswith("calibration."):
+        elif not name.endswith("num_batches_tracked"):
             raise ModelError(
                 f"{path} lacks {name} of shape {tuple(value.shape)} for {metadata['architecture']}"
             )

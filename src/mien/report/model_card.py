@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mien.evaluation.calibration import SCALED_BY, error_of_kind
+from mien.evaluation.calibration import SCALED_BY, error_of_kind, fitted_elsewhere
 
 Card = Mapping[str, Any]
 Section = tuple[str, list[str]]
@@ -103,10 +103,17 @@ def _of_split(split: str, protocol: str, found: Card) -> list[str]:
     if calibration := found.get("calibration"):
         kind, error = error_of_kind(calibration)
         lines.append(
-            f"{split}, {protocol}: calibration error {calibration['ece_uncalibrated']:.4f} as trained, "
-            f"{error:.4f} with {SCALED_BY[kind]} fitted on other faces"
+            f"{split}, {protocol}: {_crossed(calibration)}calibration error "
+            f"{calibration['ece_uncalibrated']:.4f} as trained, {error:.4f} with {SCALED_BY[kind]} fitted on "
+            "other faces"
         )
     return lines
+
+
+def _crossed(calibration: Card) -> str:
+    """The accuracy with what scales the logits fitted on other faces, where it can change an answer."""
+    accuracy = fitted_elsewhere(calibration)
+    return "" if accuracy is None else f"accuracy {accuracy:.4f} with a scaling fitted on other faces; "
 
 
 def _latency(card: Card) -> list[str]:

@@ -96,7 +96,7 @@ def _from_own(network: Network, path: Path, source: str) -> Start:
     head_fits = not isinstance(network, Classifier) or tuple(metadata["labels"]) == network.labels
     taken, fresh = [], []
     for name, value in network.state_dict().items():
-        if name.startswith("calibration.") or name.endswith("num_batches_tracked"):
+        if name.endswith("num_batches_tracked"):
             continue
         fits = name in weights and weights[name].shape == value.shape
         if fits and (head_fits or not name.startswith("head.")):
