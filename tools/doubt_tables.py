@@ -82,6 +82,36 @@ def _sets(models: dict[str, Any]) -> str:
     return table(heads, rows)
 
 
+def _emotions(models: dict[str, Any]) -> str:
+    at = {
+        name: next(each for each in found["all"]["sets"]["lac"] if each["coverage"] == COVERAGES[0])[
+            "per_class"
+        ]
+        for name, found in models.items()
+    }
+    emotions = list(next(iter(at.values())))
+    return table(
+        [f"at {COVERAGES[0]}", *emotions],
+        [[f"`{name}`", *(_share(held[emotion]) for emotion in emotions)] for name, held in at.items()],
+    )
+
+
+def _leaks(models: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"`{name}`",
+            *(
+                f"{found['fitted_on_all'][part]['covered']:.3f} "
+                f"[{found['fitted_on_all'][part]['covered_ci95'][0]:.3f}, "
+                f"{found['fitted_on_all'][part]['covered_ci95'][1]:.3f}]"
+                for part in ("without_leaks", "leaks")
+            ),
+        ]
+        for name, found in models.items()
+    ]
+    return table(["network", "faces without a copy or near copy in training", "faces with one"], rows)
+
+
 def _second(models: dict[str, Any]) -> str:
     rows = [
         [words]
@@ -126,6 +156,8 @@ def _with_ends(found: dict[str, Any], name: str) -> str:
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "scalings": _scalings,
     "sets": _sets,
+    "emotions": _emotions,
+    "leaks": _leaks,
     "second": _second,
     "no_face": _no_face,
 }

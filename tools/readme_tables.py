@@ -124,7 +124,7 @@ def card(name: str) -> str:
         f"{found['bytes'] / 1e6:.1f} MB, {found['parameters']:,} parameters). On PublicTest, "
         "where it was selected: accuracy "
         f"{figures['accuracy']:.4f} ({low:.4f}–{high:.4f}), balanced "
-        f"{figures['balanced_accuracy']:.4f}.{_unseen(figures)}{protocols}{_crossed(calibration)} "
+        f"{figures['balanced_accuracy']:.4f}.{_crossed(calibration)}{_unseen(figures)}{protocols} "
         f"Expected calibration error, 15 bins: {calibration['ece_uncalibrated']:.4f} as trained, "
         f"{error:.4f} with {SCALED_BY[kind]} fitted on one half and measured on the other; what ships is "
         "fitted on all of PublicTest.\n"
@@ -134,7 +134,11 @@ def card(name: str) -> str:
 def _crossed(calibration: dict[str, Any]) -> str:
     """The accuracy of answers scaled by fits to other faces, where scaling can change an answer."""
     accuracy = fitted_elsewhere(calibration)
-    return "" if accuracy is None else f" With a scaling fitted on other faces: {accuracy:.4f}."
+    return (
+        ""
+        if accuracy is None
+        else f" Its answers scaled by fits to other faces than they are measured on: {accuracy:.4f}."
+    )
 
 
 def _unseen(figures: dict[str, Any]) -> str:
