@@ -428,6 +428,7 @@ def test_without_the_analysis_extra_one_line_says_what_to_install(
     assert_one_line(*refused(monkeypatch, capsys, matrix), "needs sklearn", "mien[analysis]")
 
 
+@pytest.mark.slow
 def test_peoples_map_of_fer2013(data_folder: Path) -> None:
     done = mien(
         "circumplex", data_folder / "fer2013" / "fer2013-training.parquet", "--json", "--bootstrap", 100

@@ -139,6 +139,7 @@ def expected(recipe: str, protocol: str, split: str, stored: Mapping[str, Any]) 
     return stored["protocols"].get(protocol, {}).get(split)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_with_runs(table: str, filled: Path) -> None:
     done = mien(table, "--ledger", filled)
@@ -168,6 +169,7 @@ def test_every_table_with_runs(table: str, filled: Path) -> None:
             assert f"{split['accuracy']:.4f}" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_papers_figure_stands_beside_ours(filled: Path) -> None:
     found = json.loads(mien("c/RESULTS", "--ledger", filled, "--json").stdout)["rows"]
     final = next(row for row in found if row["recipe"] == "c/final")
@@ -207,6 +209,7 @@ def test_people_without_a_run(tmp_path: Path) -> None:
     assert "never run: c/final" in done.stdout
 
 
+@pytest.mark.slow
 def test_people_beside_raters_and_network(filled: Path) -> None:
     found = json.loads(mien("C/table-1", "--ledger", filled, "--json").stdout)
     full = entry("c/final", "full", seed=1)["figures"]["public"]
@@ -232,6 +235,7 @@ def test_people_where_nobody_voted() -> None:
     assert all(row.rater is None and row.network is not None for row in table.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in FIGURES if name not in SHOW_FACES])
 def test_figures_are_drawn_from_the_ledger(name: str, filled: Path, tmp_path: Path) -> None:
     out = tmp_path / "figure.png"
@@ -254,6 +258,7 @@ def test_the_saliency_sheet(filled: Path, data_folder: Path, tmp_path: Path) -> 
         assert picture.width > 2 * picture.height
 
 
+@pytest.mark.slow
 def test_figures_that_cannot_be_drawn(filled: Path, tmp_path: Path) -> None:
     for stored, out, message in (
         ([], tmp_path / "f.png", "c/final is not in the ledger"),
