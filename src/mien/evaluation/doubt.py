@@ -168,10 +168,9 @@ def measure(
     """Everything that an evaluation says of doubt, over the kept faces.
 
     keep: (N,) bool; the halves are those of all faces. decision: the network's own; decisions of its kind are
-        cross-fitted. None: it has none, and those of a temperature with
-        `conformal.COVERAGE` are.
-    Returns: `coverage`; `scaling` and `share` of the kind; `cross_fitted`, `conformal.figures` of
-    faces that lie in no fit; the network's own `threshold`, and `as_shipped`, the same figures by its own
+        cross-fitted. None: it has none, and those of a temperature with `conformal.COVERAGE` are.
+    Returns: `coverage`; `scaling` and `share` of the kind; `cross_fitted`, `conformal.figures` of faces that
+    lie in no fit; the network's own `threshold`, and `as_shipped`, the same figures by its own
     decision, None where that states no coverage; where votes are known `second_choice` and `no_face`, by the
     cross-fitted decisions as well.
     Raises: DataError when shapes do not fit together or a half is empty.
