@@ -66,7 +66,6 @@ def measure(
 ) -> dict[str, Any]:
     """One network's figures on the kept faces of a split, and on pictures without a face beside them."""
     logits, y = readings.logits, truth[keep]
-    own = cross_fitted_decision(logits, truth, keep=keep, **kind).probabilities
     sets: dict[str, list[dict[str, Any]]] = {}
     for conformity in conformal.CONFORMITY:
         for coverage in COVERAGES:
@@ -81,7 +80,8 @@ def measure(
         "faces": int(keep.sum()),
         "scalings": compare_scalings(logits, truth, keep=keep),
         "sets": sets,
-        "second_choice": doubt.second_choice(public.votes[keep], y, own, predictor.labels),
+        # The scaling is the same whatever the sets.
+        "second_choice": doubt.second_choice(public.votes[keep], y, fitted.probabilities, predictor.labels),
         "no_face": _without_face(readings, truth, public, keep, nothing, kind),
     }
 

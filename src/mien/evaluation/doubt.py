@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from mien.errors import DataError
 from mien.evaluation import conformal, humans
 from mien.evaluation.conformal import Bools, Floats, rate
-from mien.evaluation.decision import Decided, Decision, cross_fitted_decision, energy
+from mien.evaluation.decision import Decided, Decision, cross_fitted_decision, energy, undecided
 from mien.evaluation.metrics import SMALLEST, Z95
 from mien.faces import no_face
 from mien.labels import EMOTIONS
@@ -175,9 +175,10 @@ def measure(
     cross-fitted decisions as well.
     Raises: DataError when shapes do not fit together or a half is empty.
     """
-    kind = {} if decision is None else {"scaling": decision.scaling.name, "share": decision.share}
-    coverage = conformal.COVERAGE if decision is None else decision.coverage or conformal.COVERAGE
-    stated = decision if decision is not None and decision.coverage is not None else None
+    decision = decision or undecided(len(emotions))
+    kind = {"scaling": decision.scaling.name, "share": decision.share}
+    coverage = decision.coverage or conformal.COVERAGE
+    stated = None if decision.coverage is None else decision
     z, y = np.asarray(logits, np.float64)[keep], np.asarray(labels, np.int64)[keep]
     own = np.asarray(probabilities, np.float64)[keep]
     fitted = cross_fitted_decision(logits, labels, seed=seed, keep=keep, coverage=coverage, **kind)
@@ -185,7 +186,7 @@ def measure(
     return {
         "coverage": coverage,
         "seed": seed,
-        **({"scaling": "temperature", "share": None} | kind),
+        **kind,
         "cross_fitted": _figures(fitted, y, emotions),
         "threshold": None if stated is None else stated.threshold,
         "as_shipped": None if stated is None else _figures(stated(z, own), y, emotions),
