@@ -130,12 +130,13 @@ def open_study(asked: Search, together: Any, answers: Any) -> None:
 
 
 def test_workers_that_start_together_on_a_new_storage(asked: Search) -> None:
-    context = multiprocessing.get_context("fork")
+    # Spawned as the command's workers are: a fork would inherit locks that threads of earlier tests hold.
+    context = multiprocessing.get_context("spawn")
     together, answers = context.Barrier(4), context.Queue()
     workers = [context.Process(target=open_study, args=(asked, together, answers)) for _ in range(4)]
     for worker in workers:
         worker.start()
-    assert [answers.get(timeout=60) for _ in workers] == [""] * 4
+    assert [answers.get(timeout=300) for _ in workers] == [""] * 4
     for worker in workers:
         worker.join()
 
