@@ -13,10 +13,12 @@ import pytest
 
 from mien.cli.evaluate import _show
 from mien.errors import DataError, ModelError
-from mien.evaluation import Figures, Scores, doubt, evaluate, measure, metrics, protocols
+from mien.evaluation import doubt, metrics, protocols
 from mien.evaluation.calibration import Scaling, compare_scalings, cross_fitted_ece, softmax
 from mien.evaluation.decision import Decision
+from mien.evaluation.figures import Figures, evaluate, measure
 from mien.evaluation.humans import agreement
+from mien.evaluation.protocols import Scores
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, SIX, SPLITS
 

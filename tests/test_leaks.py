@@ -29,7 +29,8 @@ from mien.data.leaks import (
 )
 from mien.data.recrops import NARROW, near_pairs, recrops
 from mien.errors import DataError
-from mien.evaluation import Scores, measure
+from mien.evaluation.figures import measure
+from mien.evaluation.protocols import Scores
 from mien.experiments.splits import read_splits
 from mien.faces import FaceBatch, UInt8
 from mien.training.recipe import load

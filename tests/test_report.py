@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from mien.errors import DataError, StorageError
-from mien.evaluation import Evaluation, evaluate
 from mien.evaluation.calibration import Scaling, softmax
 from mien.evaluation.decision import Decision
+from mien.evaluation.figures import Evaluation, evaluate
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
 

@@ -19,8 +19,9 @@ from map_entries import map_entry
 from mien import data, ledger, storage
 from mien.cli.app import app
 from mien.errors import CheckpointError, DataError, RecipeError
-from mien.evaluation import Scores, measure
+from mien.evaluation.figures import measure
 from mien.evaluation.humans import rater_ceiling, seats
+from mien.evaluation.protocols import Scores
 from mien.experiments import table_runs
 from mien.experiments.table_runs import run_recipes, teachers_first
 from mien.faces import FaceBatch

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.table import Table
 
-    from mien.evaluation import Evaluation, Figures
+    from mien.evaluation.figures import Evaluation, Figures
     from mien.evaluation.protocols import Classifier, Protocol
     from mien.faces import FaceBatch
     from mien.inference.predictor import Predictor
@@ -128,11 +128,11 @@ def _read(data: Path, split: str, skip_bad: bool) -> FaceBatch:
 
 
 def _evaluated(classify: Classifier, faces: FaceBatch, **about: Any) -> Evaluation:
-    from mien import evaluation
     from mien.cli.progress import faces_done
+    from mien.evaluation import figures
 
     with faces_done("evaluating") as report:
-        return evaluation.evaluate(classify, faces, progress=report, **about)
+        return figures.evaluate(classify, faces, progress=report, **about)
 
 
 def _classifier(predictor: Predictor, protocol: Protocol, precision: str | None) -> tuple[Classifier, str]:

@@ -16,8 +16,9 @@ from mien import ledger
 from mien.data.known import copies_of_training
 from mien.data.leaks import leaked_public
 from mien.errors import DataError, ModelError
-from mien.evaluation import Scores, measure
+from mien.evaluation.figures import measure
 from mien.evaluation.paired import Paired, paired_difference
+from mien.evaluation.protocols import Scores
 from mien.experiments.entry import on_card
 from mien.faces import FaceBatch
 from mien.inference.predictor import Predictor

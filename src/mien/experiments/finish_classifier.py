@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from mien import ledger
 from mien.data.known import copies_of_training
 from mien.data.leaks import leaked
-from mien.evaluation import Scores, decision, evaluate, measure, protocols
+from mien.evaluation import decision, protocols
+from mien.evaluation.figures import evaluate, measure
 from mien.evaluation.paired import packed
+from mien.evaluation.protocols import Scores
 from mien.experiments.domain import Note
 from mien.experiments.entry import measured
 from mien.experiments.finished import Finished, Outcome

@@ -10,7 +10,7 @@ import numpy as np
 
 from mien import data as datasets
 from mien.errors import DataError, MissingDependency
-from mien.evaluation import Figures
+from mien.evaluation.figures import Figures
 from mien.faces import FaceBatch
 from mien.labels import EMOTIONS
 from mien.ledger import Entry

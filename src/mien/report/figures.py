@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DataError
-from mien.evaluation import Figures
+from mien.evaluation.figures import Figures
 from mien.evaluation.metrics import Reliability
 from mien.report.style import (
     EMOTION_COLOURS,

@@ -9,8 +9,8 @@ from string import Template
 from typing import Any
 
 from mien import storage
-from mien.evaluation import Evaluation, Figures
 from mien.evaluation.calibration import SCALED_BY, error_of_kind
+from mien.evaluation.figures import Evaluation, Figures
 from mien.report import figures as draw
 from mien.report import html
 from mien.report.examples import Example, Examples
