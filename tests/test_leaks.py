@@ -27,7 +27,7 @@ from mien.data.leaks import (
     read_list,
     write_list,
 )
-from mien.data.recrops import NARROW, near_pairs, recrops
+from mien.data.recrops import NARROW, near_pairs, recrops, warped
 from mien.errors import DataError
 from mien.evaluation.figures import measure
 from mien.evaluation.protocols import Scores
@@ -68,6 +68,20 @@ def test_other_crops_of_a_photograph_are_found_and_only_those(photographs: UInt8
     assert found.mirrored.tolist() == [how == "mirrored" for how in CROPS]
     assert found.correlation.min() > 0.9
     assert 0.3 <= found.overlap.min() <= found.overlap.max() <= 1
+    for i, j, matrix in zip(found.left, found.right, found.matrices, strict=True):
+        shown = warped(left[i].astype(np.float32), matrix)[8:-8, 8:-8]
+        assert np.corrcoef(shown.ravel(), right[j][8:-8, 8:-8].ravel())[0, 1] > 0.95
+
+
+def test_the_threshold_can_be_moved(photographs: UInt8) -> None:
+    left = np.stack([cut(photograph, 20, 20, 60) for photograph in photographs[:6]])
+    right = np.stack([cut(photographs[i], *where) for i, where in enumerate(CROPS.values(), start=1)])
+    usual = recrops(left, right)
+    middle = float(np.median(usual.correlation))
+    assert recrops(left, right, correlation=middle).correlation.tolist() == [
+        each for each in usual.correlation.tolist() if each >= middle
+    ]
+    assert recrops(left, right, correlation=1.1).matrices.shape == (0, 2, 3)
 
 
 def test_what_lies_shifted_is_missed_by_the_aligned_method_alone(photographs: UInt8) -> None:

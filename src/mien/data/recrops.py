@@ -28,9 +28,7 @@ DETAIL_BLUR = 2.0
 DETAIL_CORRELATION = 0.75
 """The least correlation, where they overlap, of two registered faces less their blur (σ = 2 pixels).
 
-Judged by eye on pairs of FER-2013's PublicTest and Training, 40 drawn from each band: one photograph are 40
-of 0.85 to 0.95, 38 of 0.75 to 0.85, 8 of 0.65 to 0.75 and 1 of 0.55 to 0.65. The bands at the threshold
-are the emptiest.
+Pairs of one photograph and others lie apart: docs/leaks.md has what either side of it looks like.
 """
 
 OVERLAP = 0.3
@@ -90,7 +88,8 @@ NARROW = Search(_grid(_SCALES[2:-2], _SHIFTS[1:-1], mirrored=False) + _MIRRORED,
 """0.8 to 1.25 times as wide, shifted by up to 0.1 of the side: 85 % of the pairs that `WIDE` finds."""
 
 
-def _warped(image: Floats, matrix: NDArray[np.float32]) -> Floats:
+def warped(image: Floats, matrix: NDArray[np.float32]) -> Floats:
+    """What a face (48, 48) shows where a matrix (2, 3) takes the pixels of another, its border repeated."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(
         cv2.warpAffine(image, matrix, (_SIDE, _SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE),
@@ -116,6 +115,7 @@ class Recrops:
     left, right: (P,) int64 positions, sorted. mirrored: (P,) bool: one is the other's mirror image.
     correlation: (P,) float32 in `DETAIL_CORRELATION`…1, of the detail of the two registered faces.
     overlap: (P,) float32 in `OVERLAP`…1, the share of the right face that is also on the left one.
+    matrices: (P, 2, 3) float32, from the right face's pixels to the left one's, both at 48×48.
     """
 
     left: NDArray[np.int64]
@@ -123,19 +123,26 @@ class Recrops:
     mirrored: NDArray[np.bool_]
     correlation: Floats
     overlap: Floats
+    matrices: Floats
 
     def __len__(self) -> int:
         return len(self.left)
 
 
 def recrops(
-    left: UInt8, right: UInt8, search: Search = WIDE, progress: Callable[[float], None] | None = None
+    left: UInt8,
+    right: UInt8,
+    search: Search = WIDE,
+    progress: Callable[[float], None] | None = None,
+    *,
+    correlation: float = DETAIL_CORRELATION,
 ) -> Recrops:
     """Finds the pairs of a left and a right face that are one photograph, cut out otherwise or not.
 
     Every pair is compared under every placement of the search: minutes for some thousands of faces beside
     tens of thousands. Pairs that are equal in every pixel are among them; blank faces are not.
-    Shape: images (N, H, W) and (M, H, W) uint8. progress: called with the share done, 0…1.
+    Shape: images (N, H, W) and (M, H, W) uint8. progress: called with the share done, 0…1. correlation: the
+    least that is kept in place of `DETAIL_CORRELATION`, to see what lies below it.
     """
     a, b = _at_one_size(left), _at_one_size(right)
     smooth_a, smooth_b = ([cv2.GaussianBlur(image, (0, 0), 1.0) for image in images] for images in (a, b))
@@ -143,14 +150,17 @@ def recrops(
     for done, i, j, placement in _candidates(a, b, search):
         for p, q, which in zip(i.tolist(), j.tolist(), placement.tolist(), strict=True):
             matrix = _registered(smooth_a[p], smooth_b[q], search.placements[which].matrix())
-            correlation, overlap = (0.0, 0.0) if matrix is None else _agreement(a[p], b[q], matrix)
-            if correlation >= DETAIL_CORRELATION and overlap >= OVERLAP:
-                kept.append((p, q, search.placements[which].mirrored, correlation, overlap))
+            if matrix is None:
+                continue
+            agreement, overlap = _agreement(a[p], b[q], matrix)
+            if agreement >= correlation and overlap >= OVERLAP:
+                kept.append((p, q, search.placements[which].mirrored, agreement, overlap, matrix))
         if progress:
             progress(done)
-    columns = [np.array(column) for column in zip(*kept, strict=True)] or [np.zeros(0)] * 5
-    types = (np.int64, np.int64, np.bool_, np.float32, np.float32)
-    return Recrops(*(column.astype(kind) for column, kind in zip(columns, types, strict=True)))
+    columns = list(zip(*kept, strict=True)) or [()] * 6
+    types = (np.int64, np.int64, np.bool_, np.float32, np.float32, np.float32)
+    *numbers, matrices = (np.array(column, kind) for column, kind in zip(columns, types, strict=True))
+    return Recrops(*numbers, matrices.reshape(-1, 2, 3))
 
 
 def near_pairs(
@@ -185,7 +195,7 @@ def _candidates(
         part = left[start : start + _CHUNK]
         n = len(part)
         best[:] = -1
-        rows = np.stack([[_described(_warped(image, matrix)) for image in part] for matrix in matrices])
+        rows = np.stack([[_described(warped(image, matrix)) for image in part] for matrix in matrices])
         for row in rows:
             np.matmul(row, fixed, out=scores[:n])
             np.maximum(best[:n], scores[:n], out=best[:n])
@@ -213,7 +223,7 @@ def _agreement(left: Floats, right: Floats, matrix: NDArray[np.float32]) -> tupl
     common = cv2.erode((inside > 0.99).astype(np.uint8), np.ones((5, 5)), borderValue=0) > 0
     if not common.any():
         return 0.0, 0.0
-    x, y = (_detail(image)[common] for image in (_warped(left, matrix), right))
+    x, y = (_detail(image)[common] for image in (warped(left, matrix), right))
     x, y = x - x.mean(), y - y.mean()
     length = float(np.linalg.norm(x) * np.linalg.norm(y))
     return (float(x @ y) / length if length > 1 else 0.0), float(common.mean())
