@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -157,10 +158,10 @@ def recrops(
                 kept.append((p, q, search.placements[which].mirrored, agreement, overlap, matrix))
         if progress:
             progress(done)
-    columns = list(zip(*kept, strict=True)) or [()] * 6
     types = (np.int64, np.int64, np.bool_, np.float32, np.float32, np.float32)
-    *numbers, matrices = (np.array(column, kind) for column, kind in zip(columns, types, strict=True))
-    return Recrops(*numbers, matrices.reshape(-1, 2, 3))
+    columns: list[Any] = [np.array([pair[at] for pair in kept], kind) for at, kind in enumerate(types)]
+    columns[-1] = columns[-1].reshape(-1, 2, 3)
+    return Recrops(*columns)
 
 
 def near_pairs(
