@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from mien.errors import DataError, MienError, TrainingDiverged
 from mien.training import processes
-from mien.training.loop import Loop, Task
+from mien.training.loop import Loop
 from mien.training.recipe import TrainSection
+from mien.training.task import Task
 
 
 class Points(Task):

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from mien.errors import CheckpointError, RecipeError, TrainingDiverged
 from mien.training import checkpoint, processes
-from mien.training.loop import Loop, Task
+from mien.training.loop import Loop
 from mien.training.optimisers import L2_ON, optimiser
 from mien.training.recipe import NamedSection, TrainSection
+from mien.training.task import Task
 from mien.transforms import permutation
 from synthetic import face_batch
 

@@ -16,7 +16,7 @@ from mien.bench.subjects import Subject, ready
 from mien.bench.timing import median_times
 from mien.losses import contrastive, pairs_of
 from mien.models import Network
-from mien.training.loop import Task
+from mien.training.task import Task
 from mien.training.tasks.contrastive import Contrastive
 
 FACES = 504

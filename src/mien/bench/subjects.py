@@ -14,8 +14,9 @@ from mien.faces import FaceBatch
 from mien.labels import EMOTIONS, PRECISIONS
 from mien.models import LANDMARKS, Architecture, Classifier, Embedder, Network, architecture
 from mien.training import recipe
-from mien.training.loop import Loop, Task
+from mien.training.loop import Loop
 from mien.training.recipe import NamedSection, TrainSection
+from mien.training.task import Task
 from mien.training.tasks import task_kind
 from mien.training.tasks.registry import Materials
 from mien.transforms import Augmentation

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from mien.training.loop import Report, State
     from mien.training.recipe import TrainSection
+    from mien.training.task import Report, State
 
 
 @contextmanager

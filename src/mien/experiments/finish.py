@@ -14,8 +14,8 @@ from mien.experiments.entry import moving_means, on_card
 from mien.experiments.finished import Finished, Outcome
 from mien.models import Classifier, Embedder, LandmarkNetwork, Network
 from mien.storage import write_json
-from mien.training.loop import State
 from mien.training.recipe import Recipe
+from mien.training.task import State
 
 OUTCOMES: dict[str, Callable[[Finished, Any], Outcome]] = {
     Classifier.kind: finish_classifier.outcome,

@@ -9,8 +9,8 @@ from typing import Any
 
 from mien import ledger
 from mien.experiments.domain import Note
-from mien.training.loop import State
 from mien.training.recipe import Recipe
+from mien.training.task import State
 
 
 @dataclass(frozen=True)

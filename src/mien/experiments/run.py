@@ -18,9 +18,10 @@ from mien.experiments.pictures import Pictures
 from mien.models import LANDMARKS
 from mien.storage import write_json, write_text
 from mien.training import processes
-from mien.training.loop import Loop, Report, State, Task
+from mien.training.loop import Loop
 from mien.training.optimisers import optimiser, schedule
 from mien.training.recipe import FrozenSection, Recipe
+from mien.training.task import Report, State, Task
 from mien.training.tasks import task_kind
 from mien.training.tasks.contrastive import Contrastive
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from mien.faces import FaceBatch
 from mien.labels import positions
 from mien.models import Network
-from mien.training.loop import Task
+from mien.training.task import Task
 from mien.training.tasks.registry import Materials
 
 VALIDATION_BATCH = 512

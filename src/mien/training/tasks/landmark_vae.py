@@ -11,8 +11,8 @@ from mien.errors import DataError
 from mien.landmarks import LandmarkBatch, Triplets
 from mien.losses import divergence, log_likelihood, triplet_penalty
 from mien.models.landmark_vae import Encoded, LandmarkVAE
-from mien.training.loop import Task
 from mien.training.optimisers import Progress
+from mien.training.task import Task
 from mien.training.tasks.registry import LandmarkMaterials, TaskOptions, register
 from mien.transforms import key
 

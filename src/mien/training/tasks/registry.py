@@ -16,8 +16,8 @@ from mien.errors import RecipeError, hint
 from mien.faces import FaceBatch
 from mien.landmarks import LandmarkBatch, Triplets
 from mien.models import LandmarkNetwork, Network
-from mien.training.loop import Task
 from mien.training.recipe import explain
+from mien.training.task import Task
 from mien.transforms import Augmentation
 
 
