@@ -137,15 +137,7 @@ def main() -> None:
     training, public = (everything.select(everything.splits == SPLITS.index(name)) for name in SPLITS[:2])
     absent = training.select(no_face(training.votes))
     copies = copies_of_training(public.images, training.images)
-    command = (
-        f"python benchmarks/doubt.py {' '.join(asked.models)} --data {asked.data.name}/ --out {asked.out}"
-    )
-    found: dict[str, Any] = {
-        "command": command,
-        "machine": ledger.machine(),
-        "commit": ledger.commit(),
-        "models": {},
-    }
+    found: dict[str, Any] = {**ledger.made_by(), "models": {}}
     for name in asked.models:
         found["models"][name] = of_network(load(name), public, absent, copies, leaked_public(public.images))
     print(json.dumps(found, indent=1))

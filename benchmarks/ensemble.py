@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from itertools import combinations
 from pathlib import Path
@@ -62,9 +61,7 @@ def main() -> None:
     clean = ~leaked_public(faces.images)
     best = max(asked.models, key=lambda name: right[name,][clean].mean())
     found = {
-        "command": f"python {shlex.join(sys.argv)}",
-        "machine": ledger.machine(),
-        "commit": ledger.commit(),
+        **ledger.made_by(),
         "best": best,
         "trained_with_leaks": asked.others,
         "ensembles": [

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -112,13 +111,8 @@ def main() -> None:
     turned = poses(faces) if fetching.is_present(FETCHABLE) else None
     for model in arguments.models:
         found = measure(faces, model, turned)
-        about = {
-            "command": shlex.join(["python", *sys.argv]),
-            "commit": ledger.commit(),
-            "date": ledger.today(),
-            "machine": ledger.machine(),
-        }
-        storage.write_json(arguments.out / f"fairness-{found['model']}.json", {**about, **found})
+        path = arguments.out / f"fairness-{found['model']}.json"
+        storage.write_json(path, {**ledger.made_by(), **found})
 
 
 if __name__ == "__main__":

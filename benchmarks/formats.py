@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shlex
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -189,10 +188,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     found = {
-        "command": shlex.join(["python", *sys.argv]),
-        "commit": ledger.commit(),
-        "date": ledger.today(),
-        "machine": ledger.machine(),
+        **ledger.made_by(),
         **measure(arguments.data, arguments.files, arguments.seconds),
     }
     if arguments.out:

@@ -155,7 +155,7 @@ def main() -> None:
         batch = batch.select(np.sort(chosen))
     detectors = [make_detector(name) for name in arguments.detector or available()]
     figures: dict[str, Any] = {"what": arguments.what, "faces": len(batch), "seed": arguments.seed}
-    figures |= {"commit": ledger.commit(), "date": ledger.today(), "machine": ledger.machine()}
+    figures |= ledger.made_by()
     figures["canvas"] = {"sizes": SIZES, "margin_of_48": MARGIN, "border": "repeated"}
     if arguments.what == "fit":
         figures["detectors"] = {each.name: fit(each, batch) for each in detectors}

@@ -54,9 +54,7 @@ def measure(folder: Path) -> dict[str, object]:
     subprocess.run([python, "-m", "pip", "install", "--quiet", str(ROOT)], check=True, capture_output=True)
     mien = str(environment / "bin" / "mien")
     return {
-        "commit": ledger.commit(),
-        "date": ledger.today(),
-        "machine": ledger.machine(),
+        **ledger.made_by(),
         "runs": RUNS,
         "megabytes": megabytes(environment) - empty,
         "help": seconds([mien, "--help"]),

@@ -88,9 +88,7 @@ def main() -> None:
         for name, variant in product(arguments.recipes, variants())
     ]
     found = {
-        "commit": ledger.commit(),
-        "date": ledger.today(),
-        "machine": ledger.machine(),
+        **ledger.made_by(),
         "steps": STEPS,
         "rows": rows,
     }

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -101,9 +99,7 @@ def main() -> None:
             shown = montage(public, training, found, drawn)
             cv2.imwrite(str(asked.montages / f"{low:.2f}-{high:.2f}.png"), shown)
     measured = {
-        "command": f"python {shlex.join(sys.argv)}",
-        "machine": ledger.machine(),
-        "commit": ledger.commit(),
+        **ledger.made_by(),
         "seed": asked.seed,
         "pairs": methods(public, training, found),
         "bands": bands,

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -137,10 +136,7 @@ def main() -> None:
     arguments = parser.parse_args()
     began = time.perf_counter()
     found = {
-        "command": shlex.join(["python", *sys.argv]),
-        "commit": ledger.commit(),
-        "date": ledger.today(),
-        "machine": ledger.machine(),
+        **ledger.made_by(),
         "seed": 0,
         "resamples": RESAMPLES,
         **measure(arguments.data, arguments.runs),

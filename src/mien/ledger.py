@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -90,6 +91,16 @@ def _git(root: Path, *arguments: str) -> str:
         ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=20
     )
     return done.stdout.strip()
+
+
+def made_by() -> dict[str, Any]:
+    """How a measurement was made: the command as typed, the commit, the date and the machine."""
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "commit": commit(),
+        "date": today(),
+        "machine": machine(),
+    }
 
 
 def today() -> str:
