@@ -27,6 +27,14 @@ NAMES = list(architectures())
 EMBEDDERS = ["siamese_alexnet", "siamese_conv"]
 CLASSIFIERS = [name for name in NAMES if name not in EMBEDDERS]
 
+SHIPPED = {"conv_net", "residual_net", "siamese_conv", "vgg_c"}
+
+
+def exported(names: list[str]) -> list[Any]:
+    """The names as parameters: a file of each is written, which takes seconds, so the rest are slow."""
+    return [name if name in SHIPPED else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 # Counted by hand from system C's text; the baseline's filter and unit counts are our choice.
 PARAMETERS = {
     ("conv_net", ()): 417_575,
@@ -148,7 +156,7 @@ def test_same_seed_same_network(name: str) -> None:
     assert any(not torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", exported(NAMES))
 def test_export_agrees_and_reads_back(name: str, tmp_path: Path) -> None:
     network = build(name)
     network.train()
@@ -180,7 +188,7 @@ def test_export_agrees_and_reads_back(name: str, tmp_path: Path) -> None:
             assert torch.equal(value, again.state_dict()[key]), key
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("name", exported(CLASSIFIERS))
 def test_a_classifiers_file_gives_calibrated_probabilities(name: str, tmp_path: Path) -> None:
     network = build(name).eval()
     assert isinstance(network, Classifier)
