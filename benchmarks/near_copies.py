@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from mien import data, ledger, storage
 from mien.cli.progress import share_done
-from mien.data.audit import near_copies
-from mien.data.recrops import DETAIL_CORRELATION, Recrops, recrops, warped
+from mien.data.recrops import DETAIL_CORRELATION, Recrops, aligned_pairs, recrops, warped
 from mien.faces import UInt8
 
 BANDS = (0.55, 0.65, 0.75, 0.85, 0.95, 1.0)
@@ -36,8 +35,8 @@ RIM = 4
 
 def banded(correlation: NDArray[np.float32]) -> list[NDArray[np.int64]]:
     """Positions of each band's pairs."""
-    ends = [*BANDS[:-1], np.inf]
-    return [np.flatnonzero((correlation >= low) & (correlation < high)) for low, high in pairwise(ends)]
+    band = np.digitize(correlation, BANDS[:-1])
+    return [np.flatnonzero(band == number) for number in range(1, len(BANDS))]
 
 
 def montage(public: UInt8, training: UInt8, found: Recrops, drawn: NDArray[np.int64]) -> UInt8:
@@ -58,13 +57,7 @@ def methods(public: UInt8, training: UInt8, found: Recrops) -> dict[str, int]:
     """How many pairs each method finds, and how many both."""
     kept = found.correlation >= DETAIL_CORRELATION
     cropped = set(zip(found.left[kept].tolist(), found.right[kept].tolist(), strict=True))
-    aligned = near_copies(np.concatenate([public, training]))
-    across = (aligned.first < len(public)) & (aligned.second >= len(public))
-    lying = set(
-        zip(
-            aligned.first[across].tolist(), (aligned.second[across] - len(public)).tolist(), strict=True
-        )
-    )  # fmt: skip
+    lying = {(int(i), int(j)) for i, j in zip(*aligned_pairs(public, training), strict=True)}
     same = {(i, j) for i, j in cropped if np.array_equal(public[i], training[j])}
     return {
         "as_they_lie": len(lying),

@@ -176,7 +176,9 @@ def framing(_: str) -> str:
     )
     return (
         f"{seed}, enlarged and laid on a larger canvas with their border repeated; `{found['model']}` reads "
-        f"{found['as_given']:.3f} of them right as given:\n\n" + "\n".join(lines) + "\n"
+        f"{found['as_given']:.3f} of them right as given (`{found['command']}`):\n\n"
+        + "\n".join(lines)
+        + "\n"
     )
 
 
@@ -301,7 +303,7 @@ def install(_: str) -> str:
         f"From the command to the printed reading of a 512×512 photograph: "
         f"{found['predict_haar']['wall_s']:.2f} s ({found['predict_haar']['processor_s']:.2f} s of processor "
         f"time); `mien --help`: {found['help']['processor_s']:.2f} s. Medians of {found['runs']} runs on "
-        f"{found['machine']['cores']} cores of {found['machine']['processor']}.\n"
+        f"{found['machine']['cores']} cores of {found['machine']['processor']} (`{found['command']}`).\n"
     )
 
 

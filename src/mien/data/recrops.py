@@ -114,7 +114,7 @@ class Recrops:
     """Pairs of one face of each of two sets that show one photograph.
 
     left, right: (P,) int64 positions, sorted. mirrored: (P,) bool: one is the other's mirror image.
-    correlation: (P,) float32 in `DETAIL_CORRELATION`…1, of the detail of the two registered faces.
+    correlation: (P,) float32, from the least asked for to 1, of the detail of the two registered faces.
     overlap: (P,) float32 in `OVERLAP`…1, the share of the right face that is also on the left one.
     matrices: (P, 2, 3) float32, from the right face's pixels to the left one's, both at 48×48.
     """
@@ -171,17 +171,20 @@ def near_pairs(
 
     Shape: images (N, H, W) and (M, H, W) uint8.
     """
-    aligned = near_copies(np.concatenate([left, right]))
-    across = (aligned.first < len(left)) & (aligned.second >= len(left))
     cropped = recrops(left, right, search, progress)
-    pairs = np.stack(
-        [
-            np.concatenate([aligned.first[across], cropped.left]),
-            np.concatenate([aligned.second[across] - len(left), cropped.right]),
-        ]
-    )
-    first, second = np.unique(pairs, axis=1)
+    found = [np.stack(aligned_pairs(left, right)), np.stack([cropped.left, cropped.right])]
+    first, second = np.unique(np.concatenate(found, axis=1), axis=1)
     return first, second
+
+
+def aligned_pairs(left: UInt8, right: UInt8) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions in left and right of each pair that `audit.near_copies` finds, sorted.
+
+    Shape: images (N, H, W) and (M, H, W) uint8.
+    """
+    found = near_copies(np.concatenate([left, right]))
+    across = (found.first < len(left)) & (found.second >= len(left))
+    return found.first[across], found.second[across] - len(left)
 
 
 def _candidates(
