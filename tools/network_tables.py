@@ -219,7 +219,7 @@ def formats(_: str, sources: Sources) -> str:
     ]  # fmt: skip
     return (
         f"Milliseconds, medians with quartiles, on {computer['cores']} cores of {computer['processor']}, "
-        f"{found['date']}:\n\n" + table(heads, rows)
+        f"{found['date']} (`{found['command']}`):\n\n" + table(heads, rows)
     )
 
 
